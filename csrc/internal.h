@@ -1,0 +1,296 @@
+/*
+ * What the core's files share. Layers, each calling only those above it:
+ *   access     bounds and canary checks (inline here, access.c)
+ *   transaction.c   operations, undo, fresh, allocate
+ *   object.c   headers, reference counts, blobs
+ *   cell.c     one value <-> 16 bytes (+ heap, + blob)
+ *   container.c     state, geometry, bodies, growth and compaction
+ *   sequence.c table.c collector.c    (siblings)
+ */
+#ifndef PMO_INTERNAL_H
+#define PMO_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <libpmemobj.h>
+
+#include "layout.h"
+#include "pmo.h"
+
+#define PMO_HEAP_PAYLOAD_MAX 4096u /* a longer payload gets a blob of its own */
+#define PMO_POOL_HEADER 8192u          /* no object starts before the pool's own header ends */
+#define PMO_ALLOCATION_HEADER 16u      /* libpmemobj spends it on each allocation */
+#define PMO_POISON 1u              /* the offset of a poisoned handle */
+
+typedef struct pmo_vector {
+    uint64_t *items;
+    uint64_t count;
+    uint64_t room;
+} pmo_vector;
+
+/* offset -> count; open addressing, 0 is no key. */
+typedef struct pmo_map {
+    uint64_t *keys;
+    uint64_t *counts;
+    uint64_t count;
+    uint64_t room; /* 0 or a power of two */
+} pmo_map;
+
+typedef struct pmo_buffer {
+    char *bytes;
+    uint64_t length;
+    uint64_t room;
+} pmo_buffer;
+
+/* Scratch that a read hands out: one for keys, one for values. */
+typedef struct pmo_stream {
+    pmo_buffer tags;
+    pmo_buffer numbers;
+    pmo_buffer data;
+} pmo_stream;
+
+struct pmo_collector;
+
+struct pmo_pool {
+    PMEMobjpool *pop;
+    char *base;            /* offset 0 of the pool */
+    uint64_t limit;        /* bytes mapped and backed by files */
+    pmo_root *root;
+    uint64_t uuid_lo;
+    uint32_t generation;   /* of the process, see pmo_fork_generation */
+    uint32_t policy;
+    bool open;
+    bool tx_open;          /* begun by pmo_tx_begin, or left open with PMO_FOREIGN_DEAD */
+    bool tx_doomed;
+    uint64_t writes;       /* stores, allocations and frees so far: did an operation touch anything? */
+    uint64_t inject;       /* see pmo_inject_failure */
+    uint64_t used;         /* bytes allocated, libpmemobj's 16-byte headers included */
+    uint64_t used_before;  /* when the open transaction began */
+    char *path;
+    char *parts;           /* elastic: the part files' directory */
+    pmo_vector created;    /* objects allocated in this transaction */
+    pmo_vector dead;       /* objects whose count fell to zero, to be freed by this operation */
+    pmo_vector foreign_dead;
+    pmo_vector layouts;    /* type code - PMO_FIRST_USER_TYPE -> layout */
+    pmo_map pins;
+    pmo_map freed;         /* by pmo_free in this transaction: a second free is refused */
+    pmo_stream keys;
+    pmo_stream values;
+    pmo_failure_info failure;
+    pmo_counters counters;
+    pmo_pool_info info;
+    struct pmo_collector *collector;
+};
+
+#define PMO_TRY(call)                         \
+    do {                                      \
+        int pmo_try_status = (call);          \
+        if (pmo_try_status != PMO_OK) {       \
+            return pmo_try_status;            \
+        }                                     \
+    } while (0)
+
+/* ---- volatile memory (volatile.c) ------------------------------------ */
+
+int pmo_vector_push(pmo_vector *vector, uint64_t item);
+uint64_t *pmo_map_find(pmo_map *map, uint64_t key);           /* NULL: absent */
+int pmo_map_add(pmo_map *map, uint64_t key, uint64_t count);  /* adds to the count there */
+void pmo_map_remove(pmo_map *map, uint64_t key);
+void pmo_map_clear(pmo_map *map);
+/* Room for extra more bytes; the bytes may move. */
+int pmo_buffer_reserve(pmo_buffer *buffer, uint64_t extra);
+void pmo_stream_reset(pmo_stream *stream);
+/* Append one decoded value. */
+int pmo_stream_push(pmo_stream *stream, const pmo_value *value);
+/* The stream as a batch: tags is NULL when all tags are the same. */
+void pmo_stream_batch(const pmo_stream *stream, pmo_batch *batch);
+/* 64-bit keyed hash of bytes (SipHash-1-3). */
+uint64_t pmo_hash_bytes(const uint64_t key[2], const void *data, uint64_t length);
+
+/* ---- access ------------------------------------------------------------------- */
+
+extern uint32_t pmo_fork_generation;
+
+static inline void *pmo_at(const pmo_pool *pool, uint64_t offset) {
+    return pool->base + offset;
+}
+
+static inline uint64_t pmo_offset_of(const pmo_pool *pool, const void *address) {
+    return (uint64_t)((const char *)address - pool->base);
+}
+
+/* PMO_OK if this process may use the pool. Every public function starts with it. */
+static inline int pmo_usable(const pmo_pool *pool) {
+    if (pool->generation != pmo_fork_generation) {
+        return PMO_EFORKED;
+    }
+    return pool->open ? PMO_OK : PMO_ECLOSED;
+}
+
+/* Two words folded to one by a 64x64->128 multiplication. */
+static inline uint64_t pmo_fold(uint64_t a, uint64_t b) {
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)(a ^ 0x9e3779b97f4a7c15ull) * (b ^ 0xd6e8feb86659fd93ull);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Record where damage was found and what it is; gives PMO_ECORRUPT. */
+int pmo_corrupt(pmo_pool *pool, uint64_t offset, const char *what);
+/* Bytes of the pool's files as they are now. */
+uint64_t pmo_measure_files(const pmo_pool *pool);
+/* [offset, offset + size) lies in the pool's files, past the pool's own header. */
+int pmo_bounds(pmo_pool *pool, uint64_t offset, uint64_t size);
+/* The header at offset, bounds, alignment and canary checked. */
+int pmo_header_at(pmo_pool *pool, uint64_t offset, pmo_header **header);
+/* PMO_LAYOUT_* of a type code; negative: unknown code. */
+int pmo_layout_of(const pmo_pool *pool, uint32_t type);
+/* The container at offset: header, layout, state and geometry checked.
+ * layout PMO_LAYOUT_SEQUENCE takes sequences; PMO_LAYOUT_SET or PMO_LAYOUT_DICT
+ * takes both tables; the real one is told by pmo_container_layout. */
+int pmo_container_at(pmo_pool *pool, uint64_t offset, int layout, pmo_container **container);
+static inline uint32_t pmo_header_check(uint64_t offset, uint32_t type) {
+    return (uint32_t)pmo_fold(offset, type);
+}
+
+/* ---- durability.c ---------------------------------------------------------------- */
+
+/* The pool on whose behalf this thread calls libpmemobj; NULL: none, sync for real. */
+void pmo_activate(pmo_pool *pool);
+/* Make a range durable on the disk whatever the policy. 0, or -1 with errno. */
+int pmo_sync_range(const void *address, uint64_t size);
+/* How often libpmemobj has called our pmem_msync: it grows iff the hook is reached. */
+uint64_t pmo_hook_calls(void);
+/* Is the mapping real persistent memory, in libpmem's opinion? */
+bool pmo_is_pmem(const void *address, uint64_t size);
+
+/* ---- transaction.c -------------------------------------------------------------- */
+
+typedef struct pmo_op {
+    bool own;        /* this operation began the transaction */
+    uint64_t writes; /* pool->writes at its start */
+} pmo_op;
+
+/* Join the open transaction or begin one. Checks pmo_usable and doom. After
+ * PMO_OK every path must reach pmo_op_end, whose value is the public result. */
+int pmo_op_begin(pmo_pool *pool, pmo_op *op);
+/* Free what died, then commit (own) on PMO_OK; on failure abort (own), or doom
+ * the joined transaction if the operation wrote anything. */
+int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status);
+/* True in a joined transaction: a live slot that is vacated must be snapshotted,
+ * because a later operation of the same transaction may write it as fresh. */
+static inline bool pmo_op_joined(const pmo_op *op) {
+    return !op->own;
+}
+/* Snapshot, so that the caller may change these bytes. */
+int pmo_undo(pmo_pool *pool, void *address, uint64_t size);
+/* These bytes were no part of the state before the transaction: flush only.
+ * Called after they are written. */
+void pmo_fresh(pmo_pool *pool, const void *address, uint64_t size);
+/* New memory of this transaction: needs no undo, flushed at commit. */
+int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero, uint64_t *offset);
+/* Given back at commit; not reused before. */
+int pmo_deallocate(pmo_pool *pool, uint64_t offset);
+
+/* ---- object.c --------------------------------------------------------------------- */
+
+/* Change a count; both need a transaction. Losing the last reference queues the
+ * object on pool->dead (or foreign_dead), unless it is pinned. */
+int pmo_reference_add(pmo_pool *pool, uint64_t offset);
+int pmo_reference_drop(pmo_pool *pool, uint64_t offset);
+/* Free everything on pool->dead and all that dies with it; no recursion. */
+int pmo_bury(pmo_pool *pool);
+int pmo_blob_write(pmo_pool *pool, uint32_t tag, const char *data, uint64_t length,
+                   uint64_t *offset);
+/* The blob's payload, checked. */
+int pmo_blob_read(pmo_pool *pool, uint64_t offset, pmo_value *value);
+
+/* ---- cell.c ------------------------------------------------------------------------ */
+
+/* A container's heap while it is read or written. */
+typedef struct pmo_heap {
+    char *bytes;
+    uint64_t used;
+    uint64_t capacity;
+    uint64_t garbage;
+    bool in_new_body; /* allocated by this operation: flushed as a whole at commit */
+} pmo_heap;
+
+/* Folds a payload's bytes to one word. */
+uint64_t pmo_payload_sum(const char *data, uint64_t length);
+/* Heap bytes that writing this value takes: 0 unless it is a mid-sized payload. */
+uint64_t pmo_cell_heap_need(uint32_t tag, int64_t number);
+/* Arguments in range? (payload length >= 0, known shape of tag). PMO_EINVAL. */
+int pmo_value_valid(uint32_t tag, int64_t number, const char *data);
+/* Make the cell for a value: copies a payload to the heap (bumping heap->used,
+ * which must have room; flushed here) or to a blob, counts a reference. */
+int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
+                  const char *data, pmo_cell *cell);
+/* The value in a cell, its check verified. A KEYED cell gives its inner value. */
+int pmo_cell_read(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_value *value);
+/* The cell is about to be overwritten or freed: drop its reference or blob, count
+ * its heap bytes as garbage in heap (may be NULL: the whole heap goes). */
+int pmo_cell_drop(pmo_pool *pool, pmo_heap *heap, const pmo_cell *cell);
+/* Offset of the object that the cell counts a reference to, blobs included; 0: none. */
+int pmo_cell_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
+                       uint64_t *offset);
+/* Heap bytes the cell names. */
+uint64_t pmo_cell_heap_bytes(const pmo_cell *cell);
+/* Copy a cell of one heap into another of the same container (compaction). */
+int pmo_cell_move(pmo_pool *pool, const pmo_heap *from, const pmo_cell *cell, pmo_heap *to,
+                  pmo_cell *moved);
+/* The raw bytes of a KEYED cell's record, checked. */
+int pmo_cell_keyed(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
+                   const pmo_keyed **record);
+/* Make a KEYED cell; needs sizeof(pmo_keyed) + canon_length (+ payload) heap bytes,
+ * pmo_keyed_heap_need tells. A record over PMO_HEAP_PAYLOAD_MAX still goes to the heap. */
+uint64_t pmo_keyed_heap_need(uint32_t tag, int64_t number, uint64_t canon_length);
+int pmo_cell_make_keyed(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
+                        const char *data, const char *canon, uint64_t canon_length,
+                        pmo_cell *cell);
+
+/* ---- container.c --------------------------------------------------------------------- */
+
+int pmo_container_layout(const pmo_pool *pool, const pmo_container *container);
+/* Bytes of one element: 16, 24 or 40. */
+uint64_t pmo_stride(int layout);
+static inline char *pmo_elements(const pmo_pool *pool, const pmo_container *container) {
+    return container->geometry.body ? pool->base + container->geometry.body : NULL;
+}
+uint32_t *pmo_index(const pmo_pool *pool, const pmo_container *container, int layout);
+pmo_heap pmo_heap_of(const pmo_pool *pool, const pmo_container *container, int layout);
+/* The empty heap of a body that pmo_body_new has just made. */
+pmo_heap pmo_heap_new(const pmo_pool *pool, const pmo_geometry *geometry, int layout);
+/* Snapshot the state; then change it with pmo_state_put. */
+int pmo_state_undo(pmo_pool *pool, pmo_container *container);
+void pmo_state_put(pmo_container *container, uint64_t length, uint64_t used,
+                   const pmo_heap *heap);
+uint64_t pmo_state_check(const pmo_state *state);
+uint64_t pmo_geometry_check(const pmo_geometry *geometry);
+/* Capacity to ask for when needed elements (or heap bytes) must fit: CPython-like
+ * over-allocation; exactly needed when the container was empty (a bulk build). */
+uint64_t pmo_grown(uint64_t capacity, uint64_t needed);
+/* Allocate a body and describe it in geometry (volatile, check included). */
+int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
+                 uint64_t heap_capacity, pmo_geometry *geometry);
+/* Take the new geometry and state: snapshots both, frees the old body. */
+int pmo_body_replace(pmo_pool *pool, pmo_container *container, const pmo_geometry *geometry,
+                     uint64_t length, uint64_t used, const pmo_heap *heap);
+/* Drop every reference that its elements hold; they are not changed. */
+int pmo_container_drop_all(pmo_pool *pool, pmo_container *container);
+/* Drop every reference, free the body, become empty. */
+int pmo_container_clear(pmo_pool *pool, pmo_container *container);
+/* Should the heap be compacted when it next has to grow, or now? More than half garbage. */
+static inline bool pmo_heap_wasteful(const pmo_heap *heap) {
+    return heap->garbage > 1024 && heap->garbage > heap->used / 2;
+}
+
+/* ---- one per container kind: used by object.c and collector.c through container.c ---- */
+
+/* All invariants of a container of this layout beyond pmo_container_at. */
+int pmo_sequence_verify(pmo_pool *pool, pmo_container *container);
+int pmo_table_verify(pmo_pool *pool, pmo_container *container);
+
+#endif

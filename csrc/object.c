@@ -1,0 +1,228 @@
+#include "internal.h"
+
+static int object_bytes(pmo_pool *pool, uint32_t type, uint64_t *size) {
+    int layout = pmo_layout_of(pool, type);
+    if (layout < PMO_LAYOUT_SEQUENCE) {
+        return PMO_ETYPE;
+    }
+    *size = sizeof(pmo_container);
+    return PMO_OK;
+}
+
+static void write_header(uint64_t offset, pmo_header *header, uint32_t type) {
+    *header = (pmo_header){.type = type, .check = pmo_header_check(offset, type)};
+}
+
+static int object_new(pmo_pool *pool, uint32_t type, uint64_t *offset) {
+    uint64_t size = 0;
+    PMO_TRY(object_bytes(pool, type, &size));
+    PMO_TRY(pmo_allocate(pool, size, PMO_NUM_OBJECT, true, offset));
+    pmo_container *container = pmo_at(pool, *offset);
+    write_header(*offset, &container->head, type);
+    container->state.check = pmo_state_check(&container->state);
+    container->geometry.check = pmo_geometry_check(&container->geometry);
+    return PMO_OK;
+}
+
+int pmo_object_new(pmo_pool *pool, uint32_t type, uint64_t *offset) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, object_new(pool, type, offset));
+}
+
+static int stamp(pmo_pool *pool, uint64_t offset, uint32_t type) {
+    PMO_TRY(pmo_bounds(pool, offset, sizeof(pmo_header)));
+    PMO_TRY(pmo_undo(pool, pmo_at(pool, offset), sizeof(pmo_header)));
+    write_header(offset, pmo_at(pool, offset), type);
+    return PMO_OK;
+}
+
+int pmo_object_stamp(pmo_pool *pool, uint64_t offset, uint32_t type) {
+    if (offset % 16 != 0 || pmo_layout_of(pool, type) < 0) {
+        return PMO_EINVAL;
+    }
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, stamp(pool, offset, type));
+}
+
+static uint64_t allocated(const pmo_pool *pool, uint64_t offset) {
+    PMEMoid oid = {pool->uuid_lo, offset};
+    return offset ? pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER : 0;
+}
+
+int pmo_object_info_get(pmo_pool *pool, uint64_t offset, pmo_object_info *info) {
+    PMO_TRY(pmo_usable(pool));
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    int layout = pmo_layout_of(pool, header->type);
+    if (layout < 0) {
+        return pmo_corrupt(pool, offset, "a type code that the type table does not have");
+    }
+    *info = (pmo_object_info){
+        .refcount = header->refcount,
+        .type = header->type,
+        .layout = (uint32_t)layout,
+        .bytes = allocated(pool, offset),
+    };
+    if (layout == PMO_LAYOUT_BLOB) {
+        PMO_TRY(pmo_bounds(pool, offset, sizeof(pmo_blob)));
+        info->length = ((const pmo_blob *)pmo_at(pool, offset))->length;
+    } else if (layout != PMO_LAYOUT_FOREIGN) {
+        pmo_container *container = NULL;
+        PMO_TRY(pmo_container_at(pool, offset, layout, &container));
+        info->length = container->state.length;
+        info->used = container->state.used;
+        info->capacity = container->geometry.capacity;
+        info->bytes += allocated(pool, container->geometry.body);
+    }
+    return PMO_OK;
+}
+
+int pmo_reference_add(pmo_pool *pool, uint64_t offset) {
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
+    header->refcount++;
+    return PMO_OK;
+}
+
+int pmo_reference_drop(pmo_pool *pool, uint64_t offset) {
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    if (header->refcount == 0) {
+        return pmo_corrupt(pool, offset, "a reference count that is too small");
+    }
+    if (header->refcount == 1 && pmo_map_find(&pool->pins, offset) == NULL) {
+        int layout = pmo_layout_of(pool, header->type);
+        /* Two references and a count of one: dying twice would free twice. */
+        PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
+        header->refcount = 0;
+        return pmo_vector_push(
+            layout == PMO_LAYOUT_FOREIGN ? &pool->foreign_dead : &pool->dead, offset);
+    }
+    PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
+    header->refcount--;
+    return PMO_OK;
+}
+
+static int bury_one(pmo_pool *pool, uint64_t offset) {
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    int layout = pmo_layout_of(pool, header->type);
+    if (layout >= PMO_LAYOUT_SEQUENCE) {
+        pmo_container *container = NULL;
+        PMO_TRY(pmo_container_at(pool, offset, layout, &container));
+        PMO_TRY(pmo_container_drop_all(pool, container));
+        if (container->geometry.body != 0) {
+            PMO_TRY(pmo_deallocate(pool, container->geometry.body));
+        }
+    }
+    return pmo_deallocate(pool, offset);
+}
+
+int pmo_bury(pmo_pool *pool) {
+    while (pool->dead.count > 0) {
+        PMO_TRY(bury_one(pool, pool->dead.items[--pool->dead.count]));
+    }
+    return PMO_OK;
+}
+
+uint64_t pmo_next_dead(pmo_pool *pool) {
+    return pool->foreign_dead.count ? pool->foreign_dead.items[--pool->foreign_dead.count] : 0;
+}
+
+int pmo_incref(pmo_pool *pool, uint64_t offset) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, pmo_reference_add(pool, offset));
+}
+
+int pmo_decref(pmo_pool *pool, uint64_t offset) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, pmo_reference_drop(pool, offset));
+}
+
+int pmo_pin(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(pmo_usable(pool));
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    return pmo_map_add(&pool->pins, offset, 1);
+}
+
+static int release_orphan(pmo_pool *pool, uint64_t offset, const pmo_header *header) {
+    bool foreign = pmo_layout_of(pool, header->type) == PMO_LAYOUT_FOREIGN;
+    return pmo_vector_push(foreign ? &pool->foreign_dead : &pool->dead, offset);
+}
+
+int pmo_unpin(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(pmo_usable(pool));
+    uint64_t *count = pmo_map_find(&pool->pins, offset);
+    if (count == NULL) {
+        return PMO_OK;
+    }
+    if (--*count > 0) {
+        return PMO_OK;
+    }
+    pmo_map_remove(&pool->pins, offset);
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    if (header->refcount > 0) {
+        return PMO_OK;
+    }
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, release_orphan(pool, offset, header));
+}
+
+static uint32_t blob_check(const pmo_blob *blob) {
+    uint64_t sum = pmo_payload_sum((const char *)(blob + 1), blob->length);
+    return (uint32_t)pmo_fold(sum ^ blob->tag, blob->length);
+}
+
+int pmo_blob_write(pmo_pool *pool, uint32_t tag, const char *data, uint64_t length,
+                   uint64_t *offset) {
+    PMO_TRY(pmo_allocate(pool, sizeof(pmo_blob) + length, PMO_NUM_OBJECT, false, offset));
+    pmo_blob *blob = pmo_at(pool, *offset);
+    write_header(*offset, &blob->head, PMO_TYPE_BLOB);
+    blob->length = length;
+    blob->tag = tag;
+    memcpy(blob + 1, data, length);
+    blob->check = blob_check(blob);
+    return PMO_OK;
+}
+
+int pmo_blob_read(pmo_pool *pool, uint64_t offset, pmo_value *value) {
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    if (header->type != PMO_TYPE_BLOB) {
+        return PMO_ETYPE;
+    }
+    PMO_TRY(pmo_bounds(pool, offset, sizeof(pmo_blob)));
+    const pmo_blob *blob = pmo_at(pool, offset);
+    PMO_TRY(pmo_bounds(pool, offset + sizeof(pmo_blob), blob->length));
+    if (blob->check != blob_check(blob) || blob->tag < PMO_STR) {
+        return pmo_corrupt(pool, offset, "a value that does not match its check");
+    }
+    *value = (pmo_value){.tag = blob->tag,
+                         .number = (int64_t)blob->length,
+                         .data = (const char *)(blob + 1)};
+    return PMO_OK;
+}
+
+int pmo_blob_new(pmo_pool *pool, uint32_t tag, int64_t number, const char *data,
+                 uint64_t *offset) {
+    PMO_TRY(pmo_value_valid(tag, number, data));
+    if (tag < PMO_STR) {
+        return PMO_EINVAL;
+    }
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, pmo_blob_write(pool, tag, data, (uint64_t)number, offset));
+}
+
+int pmo_blob_get(pmo_pool *pool, uint64_t offset, pmo_value *value) {
+    PMO_TRY(pmo_usable(pool));
+    return pmo_blob_read(pool, offset, value);
+}

@@ -1,0 +1,356 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+uint32_t pmo_fork_generation = 1;
+
+/* Where libpmemobj's own header keeps the start of its heap (after a 4096-byte
+ * pool header, a 1024-byte layout name, the lanes' offset and their number). */
+#define HEAP_OFFSET_AT 5136u
+
+static void count_fork(void) {
+    pmo_fork_generation++;
+}
+
+static void prepare_once(void) {
+    pthread_atfork(NULL, NULL, count_fork);
+    /* Shutdown-state counting needs device support that ordinary files lack. */
+    int off = 0;
+    pmemobj_ctl_set(NULL, "sds.at_create", &off);
+}
+
+static void prepare_process(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, prepare_once);
+}
+
+static int note_failure(pmo_failure_info *failure, int error) {
+    *failure = (pmo_failure_info){.error = error};
+    snprintf(failure->text, sizeof failure->text, "%s", pmemobj_errormsg());
+    return PMO_ESYSTEM;
+}
+
+static void attach(pmo_pool *pool, PMEMobjpool *pop, PMEMoid root) {
+    pool->pop = pop;
+    pool->base = (char *)pop;
+    pool->root = pmemobj_direct(root);
+    pool->uuid_lo = root.pool_uuid_lo;
+    pool->generation = pmo_fork_generation;
+    pool->limit = UINT64_MAX >> 1;
+    pool->open = true;
+}
+
+static int make_types(pmo_pool *pool) {
+    pmo_root *root = pool->root;
+    uint64_t offset = 0;
+    PMO_TRY(pmo_object_new(pool, PMO_TYPE_LIST, &offset));
+    ((pmo_header *)pmo_at(pool, offset))->refcount = 1;
+    root->types = offset;
+    pmo_cell none;
+    PMO_TRY(pmo_cell_make(pool, NULL, PMO_NONE, 0, "", &none));
+    root->root = none;
+    return PMO_OK;
+}
+
+static int initialise(pmo_pool *pool, PMEMobjpool *pop) {
+    PMEMoid oid = pmemobj_root(pop, sizeof(pmo_root));
+    if (OID_IS_NULL(oid)) {
+        return note_failure(&pool->failure, errno);
+    }
+    attach(pool, pop, oid);
+    pmo_root *root = pool->root;
+    root->version = PMO_LAYOUT_VERSION;
+    root->creator = (uint32_t)geteuid();
+    pool->policy = PMO_POLICY_PROCESS;
+    if (getrandom(root->hash_key, sizeof root->hash_key, 0) != sizeof root->hash_key) {
+        return note_failure(&pool->failure, errno);
+    }
+    PMO_TRY(make_types(pool));
+    root->used = pool->used;
+    root->magic = PMO_ROOT_MAGIC;
+    return PMO_OK;
+}
+
+static void release_volatile(pmo_pool *pool) {
+    free(pool->created.items);
+    free(pool->dead.items);
+    free(pool->foreign_dead.items);
+    free(pool->layouts.items);
+    pmo_map_clear(&pool->pins);
+    pmo_map_clear(&pool->freed);
+    pmo_stream *streams[2] = {&pool->keys, &pool->values};
+    for (int i = 0; i < 2; i++) {
+        free(streams[i]->tags.bytes);
+        free(streams[i]->numbers.bytes);
+        free(streams[i]->data.bytes);
+    }
+    free(pool->path);
+    free(pool->parts);
+    pool->created = pool->dead = pool->foreign_dead = pool->layouts = (pmo_vector){0};
+    pool->keys = pool->values = (pmo_stream){0};
+    pool->path = pool->parts = NULL;
+}
+
+int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info *failure) {
+    prepare_process();
+    pmo_activate(NULL);
+    PMEMobjpool *pop = pmemobj_create(path, PMO_LAYOUT_NAME, size, mode);
+    if (pop == NULL) {
+        return note_failure(failure, errno);
+    }
+    pmo_pool pool = {0};
+    int status = initialise(&pool, pop);
+    pmo_activate(NULL);
+    *failure = pool.failure;
+    release_volatile(&pool);
+    pmemobj_close(pop);
+    if (status != PMO_OK && size != 0) {
+        unlink(path);
+    }
+    return status;
+}
+
+static int load_types(pmo_pool *pool) {
+    pmo_container *types = NULL;
+    PMO_TRY(pmo_container_at(pool, pool->root->types, PMO_LAYOUT_SEQUENCE, &types));
+    const pmo_heap heap = pmo_heap_of(pool, types, PMO_LAYOUT_SEQUENCE);
+    const pmo_cell *cells = (const pmo_cell *)(const void *)pmo_elements(pool, types);
+    for (uint64_t i = 0; i < types->state.length; i++) {
+        pmo_value name;
+        PMO_TRY(pmo_cell_read(pool, &heap, &cells[i], &name));
+        bool sound = name.tag == PMO_STR && name.number > 2 && name.data[1] == ' ' &&
+                     name.data[0] >= '0' && name.data[0] <= '4';
+        if (!sound) {
+            return pmo_corrupt(pool, pool->root->types, "a type table entry of unknown form");
+        }
+        PMO_TRY(pmo_vector_push(&pool->layouts, (uint64_t)(name.data[0] - '0')));
+    }
+    return PMO_OK;
+}
+
+static int recognise(pmo_pool *pool) {
+    if (pool->root->magic != PMO_ROOT_MAGIC) {
+        return pmo_corrupt(pool, pmo_offset_of(pool, pool->root), "no pmemobj root block");
+    }
+    if (pool->root->version != PMO_LAYOUT_VERSION) {
+        return PMO_EVERSION;
+    }
+    return load_types(pool);
+}
+
+static int write_root(pmo_pool *pool) {
+    pmo_root *root = pool->root;
+    pmo_activate(pool);
+    pmemobj_persist(pool->pop, root, sizeof *root);
+    bool synced = pool->info.is_pmem || pmo_sync_range(root, sizeof *root) == 0;
+    return synced ? PMO_OK : note_failure(&pool->failure, errno);
+}
+
+static void describe(pmo_pool *pool, uint64_t calls_before) {
+    const pmo_root *root = pool->root;
+    pmo_pool_info *info = &pool->info;
+    info->uuid_lo = pool->uuid_lo;
+    info->created_by = root->creator;
+    info->was_dirty = root->dirty;
+    info->was_in_flight = root->dirty ? (uint32_t)root->in_flight : 0;
+    info->last_policy = root->policy;
+    info->is_pmem = pmo_is_pmem(pool->base, PMO_POOL_HEADER);
+    info->hooked = !info->is_pmem && pmo_hook_calls() > calls_before;
+    if (!info->hooked) {
+        pool->policy = PMO_POLICY_POWER;
+    }
+    info->policy = pool->policy;
+    memcpy(info->last_boot_id, root->boot_id, sizeof info->last_boot_id - 1);
+}
+
+static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls) {
+    if (pmemobj_root_size(pop) != sizeof(pmo_root)) {
+        return PMO_EVERSION;
+    }
+    attach(pool, pop, pmemobj_root(pop, sizeof(pmo_root)));
+    pool->limit = pmo_measure_files(pool);
+    PMO_TRY(recognise(pool));
+    describe(pool, calls);
+    pool->used = pool->root->used;
+    pool->root->in_flight = 0;
+    pool->root->dirty = 1;
+    return write_root(pool);
+}
+
+int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **opened,
+             pmo_failure_info *failure) {
+    prepare_process();
+    pmo_activate(NULL);
+    uint64_t calls = pmo_hook_calls();
+    PMEMobjpool *pop = pmemobj_open(path, PMO_LAYOUT_NAME);
+    if (pop == NULL) {
+        return note_failure(failure, errno);
+    }
+    pmo_pool *pool = calloc(1, sizeof *pool);
+    int status = PMO_ENOMEM;
+    if (pool != NULL) {
+        pool->path = strdup(path);
+        pool->parts = *parts != 0 ? strdup(parts) : NULL;
+        pool->policy = policy;
+        bool copied = pool->path != NULL && (*parts == 0 || pool->parts != NULL);
+        status = copied ? adopt(pool, pop, calls) : PMO_ENOMEM;
+        *failure = pool->failure;
+    }
+    if (status != PMO_OK) {
+        pmemobj_close(pop);
+        if (pool != NULL) {
+            release_volatile(pool);
+        }
+        free(pool);
+        return status;
+    }
+    *opened = pool;
+    return PMO_OK;
+}
+
+int pmo_accept(pmo_pool *pool, const char *boot_id) {
+    PMO_TRY(pmo_usable(pool));
+    pmo_root *root = pool->root;
+    root->policy = pool->policy;
+    memset(root->boot_id, 0, sizeof root->boot_id);
+    snprintf(root->boot_id, sizeof root->boot_id, "%s", boot_id);
+    return write_root(pool);
+}
+
+/* Objects that only handles kept: no handle outlives the pool. */
+static int bury_orphans(pmo_pool *pool) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    int status = PMO_OK;
+    for (uint64_t i = 0; i < pool->pins.room && status == PMO_OK; i++) {
+        pmo_header *header = NULL;
+        uint64_t offset = pool->pins.keys[i];
+        if (offset != 0 && pmo_header_at(pool, offset, &header) == PMO_OK &&
+            header->refcount == 0 && pmo_layout_of(pool, header->type) > PMO_LAYOUT_FOREIGN) {
+            status = pmo_vector_push(&pool->dead, offset);
+        }
+    }
+    pmo_map_clear(&pool->pins);
+    return pmo_op_end(pool, &op, status);
+}
+
+static void detach(pmo_pool *pool) {
+    pool->open = false;
+    pmo_activate(NULL);
+    pmemobj_close(pool->pop);
+}
+
+static int settle(pmo_pool *pool) {
+    if (pool->tx_open) {
+        PMO_TRY(pmo_tx_abort(pool));
+    }
+    if (pool->collector != NULL) {
+        pmo_gc_report ignored;
+        pmo_gc_finish(pool, &ignored);
+    }
+    return PMO_OK;
+}
+
+int pmo_close(pmo_pool *pool) {
+    if (pmo_usable(pool) != PMO_OK) {
+        return PMO_OK;
+    }
+    PMO_TRY(settle(pool));
+    /* Orphans that cannot be freed are garbage like any other, for the next gc. */
+    (void)bury_orphans(pool);
+    pool->root->used = pool->used;
+    int status = pool->info.is_pmem ? PMO_OK : pmo_sync(pool);
+    if (status == PMO_OK) {
+        pool->root->dirty = 0;
+        status = write_root(pool);
+    }
+    detach(pool);
+    return status;
+}
+
+int pmo_abandon(pmo_pool *pool) {
+    if (pmo_usable(pool) == PMO_OK) {
+        PMO_TRY(settle(pool));
+        detach(pool);
+    }
+    return PMO_OK;
+}
+
+void pmo_release(pmo_pool *pool) {
+    if (pool != NULL) {
+        pmo_close(pool);
+        release_volatile(pool);
+        free(pool);
+    }
+}
+
+int pmo_info(pmo_pool *pool, pmo_pool_info *info) {
+    PMO_TRY(pmo_usable(pool));
+    uint64_t heap = 0;
+    memcpy(&heap, pool->base + HEAP_OFFSET_AT, sizeof heap);
+    *info = pool->info;
+    info->size = pmo_measure_files(pool);
+    info->used = pool->used + (heap < info->size ? heap : 0);
+    return PMO_OK;
+}
+
+void pmo_failure(pmo_pool *pool, pmo_failure_info *failure) {
+    *failure = pool->failure;
+}
+
+void pmo_count(pmo_pool *pool, pmo_counters *counters) {
+    *counters = pool->counters;
+}
+
+int pmo_root_get(pmo_pool *pool, pmo_value *value) {
+    PMO_TRY(pmo_usable(pool));
+    return pmo_cell_read(pool, NULL, &pool->root->root, value);
+}
+
+static int root_set(pmo_pool *pool, uint32_t tag, int64_t number, const char *data) {
+    pmo_cell *cell = &pool->root->root;
+    const pmo_cell old = *cell;
+    pmo_cell made;
+    PMO_TRY(pmo_cell_make(pool, NULL, tag, number, data, &made));
+    PMO_TRY(pmo_undo(pool, cell, sizeof *cell));
+    *cell = made;
+    return pmo_cell_drop(pool, NULL, &old);
+}
+
+int pmo_root_set(pmo_pool *pool, uint32_t tag, int64_t number, const char *data) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, root_set(pool, tag, number, data));
+}
+
+int pmo_type_define(pmo_pool *pool, uint32_t layout, const char *name, uint64_t length,
+                    uint32_t *code) {
+    PMO_TRY(pmo_usable(pool));
+    if (layout > PMO_LAYOUT_DICT || length < 3) {
+        return PMO_EINVAL;
+    }
+    PMO_TRY(pmo_sequence_append(pool, pool->root->types, PMO_STR, (int64_t)length, name));
+    PMO_TRY(pmo_vector_push(&pool->layouts, layout));
+    *code = PMO_FIRST_USER_TYPE + (uint32_t)pool->layouts.count - 1;
+    return PMO_OK;
+}
+
+int64_t pmo_type_count(pmo_pool *pool) {
+    PMO_TRY(pmo_usable(pool));
+    return (int64_t)pool->layouts.count;
+}
+
+int pmo_type_get(pmo_pool *pool, uint32_t code, uint32_t *layout, pmo_value *name) {
+    PMO_TRY(pmo_usable(pool));
+    if (code < PMO_FIRST_USER_TYPE || code - PMO_FIRST_USER_TYPE >= pool->layouts.count) {
+        return PMO_EINVAL;
+    }
+    uint64_t index = code - PMO_FIRST_USER_TYPE;
+    *layout = (uint32_t)pool->layouts.items[index];
+    return pmo_sequence_get(pool, pool->root->types, (int64_t)index, name);
+}

@@ -1,0 +1,346 @@
+/*
+ * Tables (dict, set, attributes): what changes them. table_read.c tells how they
+ * are searched, table_key.c which keys are the same.
+ *
+ * An insertion writes its entry past the used ones, where nothing was, and
+ * snapshots the state and one index slot. A deletion empties its entry and closes
+ * the gap in the index, so that there are no deleted marks to collect. used never
+ * ends with a hole. All other movement is a rebuild into a new body.
+ */
+#include "table.h"
+
+typedef struct pair {
+    pmo_value key;
+    pmo_value value;
+    const char *canon;
+    uint64_t canon_length;
+} pair;
+
+/* ---- one pair ---- */
+
+static uint64_t key_heap_need(const pair *pair) {
+    return pair->canon_length
+               ? pmo_keyed_heap_need(pair->key.tag, pair->key.number, pair->canon_length)
+               : pmo_cell_heap_need(pair->key.tag, pair->key.number);
+}
+
+static uint64_t value_heap_need(const pmo_table *table, const pair *pair) {
+    return table->layout == PMO_LAYOUT_DICT
+               ? pmo_cell_heap_need(pair->value.tag, pair->value.number)
+               : 0;
+}
+
+static int pair_valid(const pmo_table *table, const pair *pair) {
+    PMO_TRY(pmo_value_valid(pair->key.tag, pair->key.number, pair->key.data));
+    return table->layout == PMO_LAYOUT_DICT
+               ? pmo_value_valid(pair->value.tag, pair->value.number, pair->value.data)
+               : PMO_OK;
+}
+
+static int make_value(pmo_pool *pool, pmo_table *table, const pmo_value *value,
+                      pmo_cell *cell) {
+    return pmo_cell_make(pool, &table->heap, value->tag, value->number, value->data, cell);
+}
+
+static int write_entry(pmo_pool *pool, pmo_table *table, const pair *pair, uint64_t hash) {
+    pmo_set_entry *entry = pmo_table_entry(table, table->used);
+    const pmo_value *key = &pair->key;
+    pmo_cell key_cell;
+    if (pair->canon_length) {
+        PMO_TRY(pmo_cell_make_keyed(pool, &table->heap, key->tag, key->number, key->data,
+                                    pair->canon, pair->canon_length, &key_cell));
+    } else {
+        PMO_TRY(make_value(pool, table, key, &key_cell));
+    }
+    if (table->layout == PMO_LAYOUT_DICT) {
+        pmo_cell value_cell;
+        PMO_TRY(make_value(pool, table, &pair->value, &value_cell));
+        *pmo_entry_value(entry) = value_cell;
+    }
+    entry->hash = hash;
+    entry->key = key_cell;
+    return PMO_OK;
+}
+
+static int insert(pmo_pool *pool, pmo_change *change, const pair *pair, uint64_t hash,
+                  uint64_t slot) {
+    pmo_table *table = &change->table;
+    uint64_t need = key_heap_need(pair) + value_heap_need(table, pair);
+    if (table->used == table->capacity || need > table->heap.capacity - table->heap.used) {
+        PMO_TRY(pmo_change_room_for_entries(pool, change));
+        if (table->slots) {
+            PMO_TRY(pmo_free_slot(pool, table, hash, &slot));
+        }
+    }
+    PMO_TRY(pmo_change_save_state(pool, change));
+    if (table->slots) {
+        PMO_TRY(pmo_change_save_slot(pool, change, slot));
+    }
+    PMO_TRY(write_entry(pool, table, pair, hash));
+    if (table->slots) {
+        pmo_name_entry(table, slot, table->used);
+    }
+    table->length++;
+    table->used++;
+    return PMO_OK;
+}
+
+/* The new value is counted before the old one is dropped: they may be the same. */
+static int replace(pmo_pool *pool, pmo_change *change, uint64_t i, const pair *pair) {
+    pmo_table *table = &change->table;
+    uint64_t need = value_heap_need(table, pair);
+    if (need > table->heap.capacity - table->heap.used) {
+        PMO_TRY(pmo_change_room_for_values(pool, change));
+    }
+    pmo_cell *place = pmo_entry_value(pmo_table_entry(table, i));
+    if (need || pmo_cell_heap_bytes(place)) {
+        PMO_TRY(pmo_change_save_state(pool, change));
+    }
+    if (!change->new_body && i < change->fresh_from) {
+        PMO_TRY(pmo_undo(pool, place, sizeof(*place)));
+    }
+    pmo_cell cell;
+    PMO_TRY(make_value(pool, table, &pair->value, &cell));
+    PMO_TRY(pmo_cell_drop(pool, &table->heap, place));
+    *place = cell;
+    return PMO_OK;
+}
+
+static int put(pmo_pool *pool, pmo_change *change, const pair *pair) {
+    pmo_key key;
+    uint64_t entry;
+    uint64_t slot;
+    PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
+    int status = pmo_table_locate(pool, &change->table, &key, &entry, &slot);
+    if (status == PMO_EMISSING) {
+        return insert(pool, change, pair, key.hash, slot);
+    }
+    PMO_TRY(status);
+    return change->table.layout == PMO_LAYOUT_DICT ? replace(pool, change, entry, pair)
+                                                   : PMO_OK;
+}
+
+static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pair *pair) {
+    pmo_change change;
+    PMO_TRY(pmo_change_start(pool, offset, op, &change));
+    PMO_TRY(pair_valid(&change.table, pair));
+    change.more_entries = 1;
+    change.more_heap = key_heap_need(pair) + value_heap_need(&change.table, pair);
+    PMO_TRY(put(pool, &change, pair));
+    pmo_change_store(pool, &change);
+    return PMO_OK;
+}
+
+int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
+                  const char *data, const char *canon, uint64_t canon_length,
+                  uint32_t value_tag, int64_t value_number, const char *value_data) {
+    const pair pair = {
+        .key = {.tag = tag, .number = number, .data = data},
+        .value = {.tag = value_tag, .number = value_number, .data = value_data},
+        .canon = canon,
+        .canon_length = canon_length,
+    };
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, set(pool, offset, &op, &pair));
+}
+
+/* ---- deleting ---- */
+
+/* Free a slot and move back those behind it that were pushed past it. */
+static int close_gap(pmo_pool *pool, const pmo_change *change, uint64_t gap) {
+    const pmo_table *table = &change->table;
+    uint64_t mask = table->slots - 1;
+    PMO_TRY(pmo_change_save_slot(pool, change, gap));
+    uint64_t next = (gap + 1) & mask;
+    for (uint64_t probes = 1; table->index[next] != PMO_SLOT_FREE; probes++) {
+        if (probes == table->slots) {
+            return pmo_corrupt(pool, pmo_offset_of(pool, table->index),
+                               "an index without a free slot");
+        }
+        uint64_t entry;
+        PMO_TRY(pmo_slot_entry(pool, table, next, &entry));
+        uint64_t home = pmo_table_entry(table, entry)->hash & mask;
+        if (((next - home) & mask) >= ((next - gap) & mask)) {
+            PMO_TRY(pmo_change_save_slot(pool, change, next));
+            table->index[gap] = table->index[next];
+            gap = next;
+        }
+        next = (next + 1) & mask;
+    }
+    table->index[gap] = PMO_SLOT_FREE;
+    return PMO_OK;
+}
+
+/* Take back the last entry, which was just emptied, and the holes before it. Later
+ * in the same transaction they may be written as fresh, so they are snapshotted. */
+static int trim(pmo_pool *pool, pmo_table *table) {
+    uint64_t last = table->used - 1;
+    uint64_t used = last;
+    while (used > 0 && pmo_table_entry(table, used - 1)->key.tag == PMO_EMPTY) {
+        used--;
+    }
+    if (used < last) {
+        PMO_TRY(pmo_undo(pool, pmo_table_entry(table, used), (last - used) * table->stride));
+    }
+    table->used = used;
+    return PMO_OK;
+}
+
+static int delete_entry(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t slot) {
+    pmo_table *table = &change->table;
+    pmo_set_entry *entry = pmo_table_entry(table, i);
+    PMO_TRY(pmo_change_save_state(pool, change));
+    PMO_TRY(pmo_undo(pool, entry, table->stride));
+    if (table->slots) {
+        PMO_TRY(close_gap(pool, change, slot));
+    }
+    PMO_TRY(pmo_cell_drop(pool, &table->heap, &entry->key));
+    if (table->layout == PMO_LAYOUT_DICT) {
+        PMO_TRY(pmo_cell_drop(pool, &table->heap, pmo_entry_value(entry)));
+    }
+    memset(entry, 0, table->stride);
+    table->length--;
+    return i == table->used - 1 ? trim(pool, table) : PMO_OK;
+}
+
+static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pair *pair) {
+    pmo_change change;
+    pmo_key key;
+    uint64_t entry;
+    uint64_t slot;
+    PMO_TRY(pmo_change_start(pool, offset, op, &change));
+    PMO_TRY(pmo_value_valid(pair->key.tag, pair->key.number, pair->key.data));
+    PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
+    PMO_TRY(pmo_table_locate(pool, &change.table, &key, &entry, &slot));
+    PMO_TRY(delete_entry(pool, &change, entry, slot));
+    PMO_TRY(pmo_change_shrink(pool, &change));
+    pmo_change_store(pool, &change);
+    return PMO_OK;
+}
+
+int pmo_table_delete(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
+                     const char *data, const char *canon, uint64_t canon_length) {
+    const pair pair = {
+        .key = {.tag = tag, .number = number, .data = data},
+        .canon = canon,
+        .canon_length = canon_length,
+    };
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, delete_key(pool, offset, &op, &pair));
+}
+
+static int clear(pmo_pool *pool, uint64_t offset) {
+    pmo_container *container;
+    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
+    return pmo_container_clear(pool, container);
+}
+
+int pmo_table_clear(pmo_pool *pool, uint64_t offset) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, clear(pool, offset));
+}
+
+/* ---- many pairs ---- */
+
+typedef struct batch_cursor {
+    const pmo_batch *batch;
+    uint64_t i;
+    uint64_t data;
+} batch_cursor;
+
+static int next_value(batch_cursor *at, pmo_value *value) {
+    const pmo_batch *batch = at->batch;
+    *value = (pmo_value){
+        .tag = batch->tags ? batch->tags[at->i] : batch->tag,
+        .number = batch->numbers[at->i],
+    };
+    at->i++;
+    if (value->tag >= PMO_STR) {
+        if (value->number < 0 || (uint64_t)value->number > batch->data_length - at->data) {
+            return PMO_EINVAL;
+        }
+        value->data = batch->data + at->data;
+        at->data += (uint64_t)value->number;
+    }
+    return PMO_OK;
+}
+
+typedef struct pair_cursor {
+    const pmo_keys *source;
+    batch_cursor keys;
+    batch_cursor values;
+    uint64_t canon;
+} pair_cursor;
+
+static pair_cursor pairs_of(const pmo_keys *keys, const pmo_batch *values) {
+    return (pair_cursor){
+        .source = keys, .keys = {.batch = &keys->values}, .values = {.batch = values}};
+}
+
+static int next_pair(pair_cursor *at, pair *pair) {
+    const int64_t *lengths = at->source->canon_lengths;
+    int64_t length = lengths ? lengths[at->keys.i] : 0;
+    pair->canon_length = length > 0 ? (uint64_t)length : 0;
+    pair->canon = pair->canon_length ? at->source->canon + at->canon : NULL;
+    at->canon += pair->canon_length;
+    PMO_TRY(next_value(&at->keys, &pair->key));
+    return at->values.batch ? next_value(&at->values, &pair->value) : PMO_OK;
+}
+
+/* Check every pair before the first is written, and sum up what they need. */
+static int measure(pmo_change *change, const pmo_keys *keys, const pmo_batch *values) {
+    pair_cursor at = pairs_of(keys, values);
+    for (uint64_t i = 0; i < keys->values.count; i++) {
+        pair pair;
+        PMO_TRY(next_pair(&at, &pair));
+        PMO_TRY(pair_valid(&change->table, &pair));
+        change->more_heap += key_heap_need(&pair) + value_heap_need(&change->table, &pair);
+    }
+    change->more_entries = keys->values.count;
+    return PMO_OK;
+}
+
+/* One snapshot of the whole index where most of its pages change anyway. */
+static int save_index(pmo_pool *pool, pmo_change *change) {
+    const pmo_table *table = &change->table;
+    if (table->slots && change->more_entries >= table->slots / 32 &&
+        change->more_entries <= table->capacity - table->used) {
+        PMO_TRY(pmo_undo(pool, table->index, table->slots * sizeof(uint32_t)));
+        change->index_saved = true;
+    }
+    return PMO_OK;
+}
+
+static int update(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_keys *keys,
+                  const pmo_batch *values) {
+    pmo_change change;
+    PMO_TRY(pmo_change_start(pool, offset, op, &change));
+    if (change.table.layout != PMO_LAYOUT_DICT) {
+        values = NULL;
+    } else if (values == NULL || values->count != keys->values.count) {
+        return PMO_EINVAL;
+    }
+    PMO_TRY(measure(&change, keys, values));
+    change.bulk = true;
+    PMO_TRY(save_index(pool, &change));
+    pair_cursor at = pairs_of(keys, values);
+    for (uint64_t i = 0; i < keys->values.count; i++) {
+        pair pair;
+        PMO_TRY(next_pair(&at, &pair));
+        PMO_TRY(put(pool, &change, &pair));
+        change.more_entries--;
+        change.more_heap -= key_heap_need(&pair) + value_heap_need(&change.table, &pair);
+    }
+    pmo_change_store(pool, &change);
+    return PMO_OK;
+}
+
+int pmo_table_update(pmo_pool *pool, uint64_t offset, const pmo_keys *keys,
+                     const pmo_batch *values) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, update(pool, offset, &op, keys, values));
+}

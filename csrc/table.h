@@ -1,0 +1,101 @@
+/*
+ * What the tables' files share. Layers, each calling only those above it:
+ *   table_key.c     which keys are the same, and their hashes
+ *   table_read.c    lookup, reading in order, verification
+ *   table_change.c  bodies: room, rebuilding, shrinking
+ *   table.c         insertion, replacement, deletion, many pairs
+ */
+#ifndef PMO_TABLE_H
+#define PMO_TABLE_H
+
+#include "internal.h"
+
+/* ---- table_key.c ------------------------------------------------------------------------ */
+
+/* A key's canonical bytes, split: the domain letter, then a word or bytes. */
+typedef struct pmo_key {
+    uint64_t hash;
+    const char *bytes; /* NULL: word is all */
+    uint64_t length;   /* of bytes */
+    uint64_t word;
+    char domain;
+} pmo_key;
+
+/* The key that crossed the interface, hash included. PMO_EINVAL: its canonical
+ * bytes were not given and the core cannot derive them. */
+int pmo_key_make(const pmo_pool *pool, const pmo_value *value, const char *canon,
+                 uint64_t canon_length, pmo_key *key);
+/* The key in a cell; its bytes lie in the pool. Leaves hash alone. */
+int pmo_key_stored(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_key *key);
+uint64_t pmo_key_hash(const pmo_pool *pool, const pmo_key *key);
+bool pmo_key_equal(const pmo_key *a, const pmo_key *b);
+
+/* ---- table_read.c ----------------------------------------------------------------------- */
+
+/* A table while it is read or written; the fields mirror state and geometry. */
+typedef struct pmo_table {
+    pmo_container *container;
+    char *entries;
+    uint32_t *index; /* slots of them; used only when slots > 0 */
+    uint64_t slots;
+    uint64_t stride;
+    uint64_t length;
+    uint64_t used;
+    uint64_t capacity;
+    pmo_heap heap;
+    int layout;
+} pmo_table;
+
+pmo_table pmo_table_of(const pmo_pool *pool, pmo_container *container);
+/* Entry number i; a set's entry is the start of a dict's. */
+static inline pmo_set_entry *pmo_table_entry(const pmo_table *table, uint64_t i) {
+    return (pmo_set_entry *)(void *)(table->entries + i * table->stride);
+}
+/* The value of a dict's entry. */
+static inline pmo_cell *pmo_entry_value(pmo_set_entry *entry) {
+    return (pmo_cell *)(void *)((char *)entry + offsetof(pmo_dict_entry, value));
+}
+/* Index slots that a table of this capacity has. */
+uint64_t pmo_table_slots(uint64_t capacity);
+/* The entry an index slot names, checked. */
+int pmo_slot_entry(pmo_pool *pool, const pmo_table *table, uint64_t slot, uint64_t *entry);
+/* Look key up. PMO_OK: *entry is where it is. PMO_EMISSING: it is not there. In a
+ * table with an index *slot is the slot that names it, or the free one that would. */
+int pmo_table_locate(pmo_pool *pool, const pmo_table *table, const pmo_key *key,
+                     uint64_t *entry, uint64_t *slot);
+
+/* ---- table_change.c: rooms and rebuilding -------------------------------------------- */
+
+/* An operation at work: table runs ahead of the container's state until the
+ * change is stored. An operation that fails stores nothing. */
+typedef struct pmo_change {
+    pmo_table table;
+    uint64_t fresh_from;   /* entries from here on were written by this operation */
+    uint64_t more_entries; /* insertions and heap bytes still to come, at most */
+    uint64_t more_heap;
+    bool bulk;
+    bool new_body; /* made by this operation: needs no undo */
+    bool state_saved;
+    bool index_saved;
+} pmo_change;
+
+int pmo_change_start(pmo_pool *pool, uint64_t offset, const pmo_op *op, pmo_change *change);
+void pmo_change_store(pmo_pool *pool, const pmo_change *change);
+/* Snapshots, unless one is not needed any more. */
+int pmo_change_save_state(pmo_pool *pool, pmo_change *change);
+int pmo_change_save_slot(pmo_pool *pool, const pmo_change *change, uint64_t slot);
+/* Room for more_entries and more_heap. Entries move to other places and slots. */
+int pmo_change_room_for_entries(pmo_pool *pool, pmo_change *change);
+/* Room for more_heap. Entries keep their places: replacing a value must not
+ * disturb an iteration. */
+int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change);
+/* After a deletion: a smaller body, when there is little left in this one. A full
+ * pool is no failure here. */
+int pmo_change_shrink(pmo_pool *pool, pmo_change *change);
+/* The slot from which on an entry with this hash is named by the index. */
+int pmo_free_slot(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_t *slot);
+static inline void pmo_name_entry(const pmo_table *table, uint64_t slot, uint64_t i) {
+    table->index[slot] = (uint32_t)(i + PMO_SLOT_BIAS);
+}
+
+#endif

@@ -1,0 +1,178 @@
+#include "table.h"
+
+#define MOST_ENTRIES ((uint64_t)UINT32_MAX - PMO_SLOT_BIAS)
+#define SMALLEST 4u         /* entries of the first body, unless a bulk build knows better */
+#define WORTH_SHRINKING 64u /* entries */
+
+int pmo_change_start(pmo_pool *pool, uint64_t offset, const pmo_op *op, pmo_change *change) {
+    pmo_container *container;
+    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
+    *change = (pmo_change){.table = pmo_table_of(pool, container)};
+    change->fresh_from = change->table.used;
+    /* Empty before this transaction: the whole heap may be written as fresh. */
+    if (change->table.used == 0 && !pmo_op_joined(op)) {
+        change->table.heap.used = 0;
+        change->table.heap.garbage = 0;
+    }
+    return PMO_OK;
+}
+
+void pmo_change_store(pmo_pool *pool, const pmo_change *change) {
+    const pmo_table *table = &change->table;
+    if (!change->state_saved) {
+        return;
+    }
+    if (!change->new_body && table->used > change->fresh_from) {
+        pmo_fresh(pool, pmo_table_entry(table, change->fresh_from),
+                  (table->used - change->fresh_from) * table->stride);
+    }
+    pmo_state_put(table->container, table->length, table->used, &table->heap);
+}
+
+int pmo_change_save_state(pmo_pool *pool, pmo_change *change) {
+    if (!change->state_saved) {
+        PMO_TRY(pmo_state_undo(pool, change->table.container));
+        change->state_saved = true;
+    }
+    return PMO_OK;
+}
+
+int pmo_change_save_slot(pmo_pool *pool, const pmo_change *change, uint64_t slot) {
+    bool saved = change->new_body || change->index_saved;
+    return saved ? PMO_OK : pmo_undo(pool, change->table.index + slot, sizeof(uint32_t));
+}
+
+int pmo_free_slot(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_t *slot) {
+    *slot = hash & (table->slots - 1);
+    for (uint64_t probes = 0; probes < table->slots; probes++) {
+        if (table->index[*slot] == PMO_SLOT_FREE) {
+            return PMO_OK;
+        }
+        *slot = (*slot + 1) & (table->slots - 1);
+    }
+    return pmo_corrupt(pool, pmo_offset_of(pool, table->index), "an index without a free slot");
+}
+
+static int move_entry(pmo_pool *pool, const pmo_table *from, uint64_t i, pmo_table *to) {
+    pmo_set_entry *old = pmo_table_entry(from, i);
+    pmo_set_entry *entry = pmo_table_entry(to, to->used);
+    entry->hash = old->hash;
+    PMO_TRY(pmo_cell_move(pool, &from->heap, &old->key, &to->heap, &entry->key));
+    if (from->layout == PMO_LAYOUT_DICT) {
+        PMO_TRY(pmo_cell_move(pool, &from->heap, pmo_entry_value(old), &to->heap,
+                              pmo_entry_value(entry)));
+    }
+    if (to->slots) {
+        uint64_t slot;
+        PMO_TRY(pmo_free_slot(pool, to, old->hash, &slot));
+        pmo_name_entry(to, slot, to->used);
+    }
+    to->used++;
+    to->length++;
+    return PMO_OK;
+}
+
+static int miscounted(pmo_pool *pool, const pmo_table *table) {
+    return pmo_corrupt(pool, pmo_offset_of(pool, table->container),
+                       "a table's length is not its number of keys");
+}
+
+static int move_entries(pmo_pool *pool, const pmo_table *from, bool keep_places,
+                        pmo_table *to) {
+    for (uint64_t i = 0; i < from->used; i++) {
+        bool hole = pmo_table_entry(from, i)->key.tag == PMO_EMPTY;
+        if (hole && !keep_places) {
+            continue;
+        }
+        if (to->used == to->capacity) {
+            return miscounted(pool, from);
+        }
+        if (hole) {
+            memset(pmo_table_entry(to, to->used++), 0, to->stride);
+        } else {
+            PMO_TRY(move_entry(pool, from, i, to));
+        }
+    }
+    return to->length == from->length ? PMO_OK : miscounted(pool, from);
+}
+
+/* Move everything to a new body; without keep_places the holes are squeezed out.
+ * *no_body is PMO_EFULL when there was no room for one: nothing was changed then. */
+static int rebuild(pmo_pool *pool, pmo_change *change, uint64_t capacity,
+                   uint64_t heap_capacity, bool keep_places, int *no_body) {
+    pmo_table *table = &change->table;
+    pmo_container shape = {.head = table->container->head};
+    *no_body = pmo_body_new(pool, table->layout, capacity, pmo_table_slots(capacity),
+                            heap_capacity, &shape.geometry);
+    PMO_TRY(*no_body);
+    pmo_table next = pmo_table_of(pool, &shape);
+    next.heap = pmo_heap_new(pool, &shape.geometry, table->layout);
+    next.container = table->container;
+    PMO_TRY(move_entries(pool, table, keep_places, &next));
+    PMO_TRY(pmo_body_replace(pool, table->container, &shape.geometry, next.length, next.used,
+                             &next.heap));
+    *table = next;
+    change->new_body = true;
+    change->state_saved = true;
+    return PMO_OK;
+}
+
+static uint64_t live_heap(const pmo_table *table) {
+    return table->heap.used - table->heap.garbage;
+}
+
+/* Geometric, so that an insertion is O(1) amortised. */
+static uint64_t grown(uint64_t length, uint64_t needed) {
+    uint64_t capacity = length + length / 2 + SMALLEST;
+    if (needed <= PMO_SMALL_TABLE && capacity > PMO_SMALL_TABLE) {
+        capacity = PMO_SMALL_TABLE;
+    }
+    if (capacity > MOST_ENTRIES) {
+        capacity = MOST_ENTRIES;
+    }
+    return needed > capacity ? needed : capacity;
+}
+
+int pmo_change_room_for_entries(pmo_pool *pool, pmo_change *change) {
+    const pmo_table *table = &change->table;
+    uint64_t capacity = table->length + change->more_entries;
+    uint64_t heap = live_heap(table) + change->more_heap;
+    if (capacity > MOST_ENTRIES) {
+        pool->failure = (pmo_failure_info){.requested = capacity};
+        return PMO_ETOOBIG;
+    }
+    if (!change->bulk || table->length > 0) {
+        capacity = grown(table->length, capacity);
+        heap += heap / 2;
+        if (change->more_heap > table->heap.capacity - table->heap.used) {
+            heap += capacity * table->stride / 8;
+        }
+    }
+    int no_body;
+    return rebuild(pool, change, capacity, heap, false, &no_body);
+}
+
+int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change) {
+    const pmo_table *table = &change->table;
+    uint64_t heap = live_heap(table) + change->more_heap;
+    /* The slack pays for moving the entries too, not only the heap. */
+    heap += heap / 2 + table->used * table->stride / 8;
+    int no_body;
+    return rebuild(pool, change, table->capacity, heap, true, &no_body);
+}
+
+int pmo_change_shrink(pmo_pool *pool, pmo_change *change) {
+    const pmo_table *table = &change->table;
+    bool holes = table->used > WORTH_SHRINKING && table->used - table->length > table->length;
+    bool idle = table->capacity > WORTH_SHRINKING && table->capacity / 8 > table->length;
+    bool garbage =
+        pmo_heap_wasteful(&table->heap) && table->heap.garbage > table->length * table->stride;
+    if (!holes && !idle && !garbage) {
+        return PMO_OK;
+    }
+    uint64_t heap = live_heap(table);
+    int no_body;
+    int status = rebuild(pool, change, grown(table->length, table->length), heap + heap / 2,
+                         false, &no_body);
+    return no_body == PMO_EFULL ? PMO_OK : status;
+}

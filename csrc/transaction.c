@@ -1,0 +1,225 @@
+#include <errno.h>
+#include <stdio.h>
+
+#include "internal.h"
+
+static int fail_system(pmo_pool *pool, int error) {
+    pool->failure = (pmo_failure_info){.error = error};
+    snprintf(pool->failure.text, sizeof pool->failure.text, "%s", pmemobj_errormsg());
+    return PMO_ESYSTEM;
+}
+
+static int fail_full(pmo_pool *pool, uint64_t requested) {
+    pool->failure = (pmo_failure_info){.requested = requested, .error = ENOMEM};
+    pmo_pool_info info;
+    if (pmo_info(pool, &info) == PMO_OK && info.size > info.used) {
+        pool->failure.free = info.size - info.used;
+    }
+    return PMO_EFULL;
+}
+
+static bool injected(pmo_pool *pool) {
+    return pool->inject != 0 && --pool->inject == 0;
+}
+
+static int start(pmo_pool *pool) {
+    pmo_activate(pool);
+    pool->created.count = 0;
+    pool->dead.count = 0;
+    pool->foreign_dead.count = 0;
+    if (pool->freed.count > 0) {
+        pmo_map_clear(&pool->freed);
+    }
+    pool->tx_doomed = false;
+    pool->used_before = pool->used;
+    pool->root->in_flight = 1;
+    int error = pmemobj_tx_begin(pool->pop, NULL, TX_PARAM_NONE, TX_PARAM_NONE);
+    if (error != 0) {
+        pmemobj_tx_end();
+        pool->root->in_flight = 0;
+        return fail_system(pool, error);
+    }
+    pmemobj_tx_set_failure_behavior(POBJ_TX_FAILURE_RETURN);
+    pool->counters.transactions++;
+    return PMO_OK;
+}
+
+static void forget_types(pmo_pool *pool) {
+    pmo_container *types = pmo_at(pool, pool->root->types);
+    if (pool->layouts.count > types->state.length) {
+        pool->layouts.count = types->state.length;
+    }
+}
+
+static void roll_back(pmo_pool *pool) {
+    pmo_activate(pool);
+    if (pmemobj_tx_stage() == TX_STAGE_WORK) {
+        pmemobj_tx_abort(ECANCELED);
+    }
+    pmemobj_tx_end();
+    pool->root->in_flight = 0;
+    pool->tx_open = false;
+    pool->tx_doomed = false;
+    pool->used = pool->used_before;
+    pool->dead.count = 0;
+    pool->foreign_dead.count = 0;
+    for (uint64_t i = 0; i < pool->created.count; i++) {
+        pmo_map_remove(&pool->pins, pool->created.items[i]);
+    }
+    forget_types(pool);
+}
+
+static int finish(pmo_pool *pool) {
+    pmo_activate(pool);
+    pmemobj_tx_commit();
+    int error = pmemobj_tx_end();
+    pool->root->in_flight = 0;
+    pool->tx_open = false;
+    pool->created.count = 0;
+    return error == 0 ? PMO_OK : fail_system(pool, error);
+}
+
+int pmo_tx_begin(pmo_pool *pool) {
+    PMO_TRY(pmo_usable(pool));
+    if (pool->tx_open) {
+        return PMO_EINTX;
+    }
+    if (pmemobj_tx_stage() != TX_STAGE_NONE) {
+        return PMO_EOTHERPOOL;
+    }
+    PMO_TRY(start(pool));
+    pool->tx_open = true;
+    return PMO_OK;
+}
+
+static int open_here(const pmo_pool *pool) {
+    PMO_TRY(pmo_usable(pool));
+    return pool->tx_open && pmemobj_tx_stage() == TX_STAGE_WORK ? PMO_OK : PMO_ENOTX;
+}
+
+int pmo_tx_commit(pmo_pool *pool) {
+    PMO_TRY(open_here(pool));
+    if (pool->tx_doomed) {
+        roll_back(pool);
+        return PMO_EDOOMED;
+    }
+    if (pool->foreign_dead.count > 0) {
+        return PMO_FOREIGN_DEAD;
+    }
+    return finish(pool);
+}
+
+int pmo_tx_abort(pmo_pool *pool) {
+    PMO_TRY(open_here(pool));
+    roll_back(pool);
+    return PMO_OK;
+}
+
+int pmo_tx_is_open(pmo_pool *pool) {
+    return pmo_usable(pool) == PMO_OK && pool->tx_open;
+}
+
+void pmo_tx_doom(pmo_pool *pool) {
+    pool->tx_doomed = pool->tx_open;
+}
+
+const uint64_t *pmo_tx_created(pmo_pool *pool, uint64_t *count) {
+    *count = pool->created.count;
+    return pool->created.items;
+}
+
+void pmo_inject_failure(pmo_pool *pool, uint64_t nth) {
+    pool->inject = nth;
+}
+
+int pmo_op_begin(pmo_pool *pool, pmo_op *op) {
+    PMO_TRY(pmo_usable(pool));
+    op->own = !pool->tx_open;
+    op->writes = pool->writes;
+    if (op->own) {
+        return pmemobj_tx_stage() == TX_STAGE_NONE ? start(pool) : PMO_EOTHERPOOL;
+    }
+    if (pmemobj_tx_stage() != TX_STAGE_WORK) {
+        return PMO_ENOTX;
+    }
+    pmo_activate(pool);
+    return pool->tx_doomed ? PMO_EDOOMED : PMO_OK;
+}
+
+int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status) {
+    if (status == PMO_OK && pool->dead.count > 0) {
+        status = pmo_bury(pool);
+    }
+    if (status == PMO_OK) {
+        if (pool->foreign_dead.count > 0) {
+            pool->tx_open = true;
+            return PMO_FOREIGN_DEAD;
+        }
+        return op->own ? finish(pool) : PMO_OK;
+    }
+    pool->dead.count = 0;
+    if (op->own) {
+        roll_back(pool);
+    } else if (pool->writes != op->writes) {
+        pool->tx_doomed = true;
+    }
+    return status;
+}
+
+int pmo_undo(pmo_pool *pool, void *address, uint64_t size) {
+    if (injected(pool)) {
+        return fail_full(pool, size);
+    }
+    int error = pmemobj_tx_xadd_range_direct(address, size, POBJ_XADD_NO_ABORT);
+    if (error != 0) {
+        return error == ENOMEM ? fail_full(pool, size) : fail_system(pool, error);
+    }
+    pool->writes++;
+    pool->counters.undo_records++;
+    pool->counters.undo_bytes += size;
+    return PMO_OK;
+}
+
+void pmo_fresh(pmo_pool *pool, const void *address, uint64_t size) {
+    pool->writes++;
+    pool->counters.fresh_bytes += size;
+    pmemobj_flush(pool->pop, address, size);
+}
+
+int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
+                 uint64_t *offset) {
+    if (size == 0) {
+        return PMO_EINVAL;
+    }
+    if (size > PMEMOBJ_MAX_ALLOC_SIZE) {
+        pool->failure = (pmo_failure_info){.requested = size};
+        return PMO_ETOOBIG;
+    }
+    if (injected(pool)) {
+        return fail_full(pool, size);
+    }
+    uint64_t flags = POBJ_XALLOC_NO_ABORT | (zero ? POBJ_XALLOC_ZERO : 0);
+    PMEMoid oid = pmemobj_tx_xalloc(size, type_num, flags);
+    if (OID_IS_NULL(oid)) {
+        return errno == ENOMEM ? fail_full(pool, size) : fail_system(pool, errno);
+    }
+    pool->writes++;
+    pool->counters.allocations++;
+    pool->used += pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    *offset = oid.off;
+    return type_num == PMO_NUM_BODY ? PMO_OK : pmo_vector_push(&pool->created, oid.off);
+}
+
+int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(pmo_bounds(pool, offset, 1));
+    PMEMoid oid = {pool->uuid_lo, offset};
+    uint64_t size = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    int error = pmemobj_tx_xfree(oid, POBJ_XFREE_NO_ABORT);
+    if (error != 0) {
+        return error == ENOMEM ? fail_full(pool, 64) : fail_system(pool, error);
+    }
+    pool->writes++;
+    pool->counters.frees++;
+    pool->used -= size < pool->used ? size : pool->used;
+    return PMO_OK;
+}

@@ -1,0 +1,68 @@
+"""The identity table: one live Python handle per stored object.
+
+A live handle pins its object in the C core, so that it outlives its last stored reference.
+When Python drops a handle, its offset is only noted (that may happen at any instant, in any
+thread); ``release_dead`` unpins later, between operations.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["HandleTable"]
+
+
+class _HandleRef(weakref.ref):  # type: ignore[type-arg]
+    __slots__ = ("offset",)
+
+    offset: int
+
+
+class HandleTable:
+    """Offset -> live handle, by weak references."""
+
+    __slots__ = ("_on_death", "_refs", "dead")
+
+    def __init__(self, on_death: Callable[[_HandleRef], None]) -> None:
+        self._refs: dict[int, _HandleRef] = {}
+        self._on_death = on_death
+        self.dead: list[_HandleRef] = []
+
+    def get(self, offset: int) -> Any:
+        """The live handle of the object at *offset*, or None. O(1)."""
+        ref = self._refs.get(offset)
+        return None if ref is None else ref()
+
+    def add(self, offset: int, handle: Any) -> None:
+        """Enter a handle whose object has just been pinned."""
+        ref = _HandleRef(handle, self._on_death)
+        ref.offset = offset
+        self._refs[offset] = ref
+
+    def remove(self, offset: int) -> None:
+        """Forget the handle of an object that no longer exists, and whose pin is gone."""
+        ref = self._refs.pop(offset, None)
+        if ref is not None:
+            ref.offset = 0
+
+    def take_dead(self) -> list[int]:
+        """Offsets whose handle has died since the last call, one for each pin to release."""
+        dead, self.dead = self.dead, []
+        for ref in dead:
+            if ref.offset and self._refs.get(ref.offset) is ref:
+                del self._refs[ref.offset]
+        return [ref.offset for ref in dead if ref.offset]
+
+    def live(self) -> Iterator[tuple[int, Any]]:
+        """(offset, handle) of all live handles."""
+        for offset, ref in list(self._refs.items()):
+            handle = ref()
+            if handle is not None:
+                yield offset, handle
+
+    def __len__(self) -> int:
+        return len(self._refs)

@@ -1,0 +1,385 @@
+"""Pools: created, opened, recovered, closed; the root, from which everything is reached."""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import os
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pmemobj import codecs, typetable
+from pmemobj._native import failure, ffi, lib
+from pmemobj.checker import CheckReport, check_pool
+from pmemobj.collector import CollectionReport, collect
+from pmemobj.containers import base as containers
+from pmemobj.errors import (
+    InvalidArgumentError,
+    PoolCorruptedError,
+    PoolExistsError,
+    PoolNotFoundError,
+)
+from pmemobj.manager import MemoryManager
+from pmemobj.poolfile import MIN_POOL_SIZE, PoolFile, boot_id, check_size, locate, make
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pmemobj.transaction import Transaction
+
+__all__ = ["PersistentObjectPool", "Recovery", "create", "open"]
+
+T = TypeVar("T")
+Path = str | os.PathLike[str]
+
+_POLICIES = {
+    "auto": lib.PMO_POLICY_PROCESS,
+    "process": lib.PMO_POLICY_PROCESS,
+    "power": lib.PMO_POLICY_POWER,
+}
+_open_pools: weakref.WeakSet[PersistentObjectPool] = weakref.WeakSet()
+
+containers.CLASS_DEFINED.append(typetable.class_defined)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What opening a pool found.
+
+    Attributes:
+        clean: the last session had closed it.
+        transactions_rolled_back: 1 if that session died inside a transaction, else 0.
+        objects_collected: allocations that it left unreferenced, now freed.
+        classes_missing: ``module:qualname`` of classes named in the pool that cannot be found
+            yet; their instances come back as placeholders until the classes are defined.
+        verified: everything was verified before use (an unclean end and another boot).
+    """
+
+    clean: bool = True
+    transactions_rolled_back: int = 0
+    objects_collected: int = 0
+    classes_missing: tuple[str, ...] = ()
+    verified: bool = False
+
+
+class PersistentObjectPool:
+    """A pool of persistent objects in a file, or in a directory that grows.
+
+    Args:
+        filename: path of the file or directory; ``open`` finds out which.
+        flag: "w" open an existing pool; "x" create one, refusing an existing path; "c" create
+            it if nothing is there.
+        pool_size: bytes of a new plain pool; less is usable, libpmemobj needs about 4 MiB.
+        mode: permissions of a new pool's file, the umask applied.
+        debug: default for ``gc``'s *debug*.
+        durability: what a committed transaction survives: "process", every death of the
+            process; "power", also a power cut, at the price of disk writes per transaction;
+            "auto", "process" on ordinary files. Real persistent memory survives both anyway.
+        elastic: for a new pool: a directory that grows with its content.
+
+    Raises:
+        PoolNotFoundError, PoolExistsError, PoolPermissionError: as the names say.
+        NotAPoolError, LayoutError: something else, a damaged pool, or another program's.
+        PoolSizeError: too small a size.
+        PoolLockedError: another process has it open; names that process.
+        PoolCorruptedError: it was not closed cleanly, the machine was restarted since, and
+            what is there does not verify.
+
+    Opening a pool that was closed cleanly takes milliseconds at any size. After an unclean
+    end the last transaction is rolled back and unreferenced objects are freed, which looks at
+    every object once.
+    """
+
+    def __init__(
+        self,
+        filename: Path,
+        flag: str = "w",
+        pool_size: int = MIN_POOL_SIZE,
+        mode: int = 0o666,
+        debug: bool = False,
+        *,
+        durability: str = "auto",
+        elastic: bool = False,
+    ) -> None:
+        if flag not in ("w", "x", "c"):
+            raise InvalidArgumentError(
+                f"flag must be 'w' (open), 'x' (create) or 'c' (either), not {flag!r}"
+            )
+        if durability not in _POLICIES:
+            raise InvalidArgumentError(
+                f"durability must be 'auto', 'process' or 'power', not {durability!r}"
+            )
+        self.debug = debug
+        self._file = _reach(filename, flag, pool_size, mode, elastic)
+        self.mm = MemoryManager(self._file.open(_POLICIES[durability]))
+        try:
+            self.recovery = self._recover()
+        except BaseException:
+            self.mm.abandon()
+            raise
+        self.mm.files = tuple(self._file.files())
+        _open_pools.add(self)
+
+    def _recover(self) -> Recovery:
+        info = self._info()
+        recovery = Recovery(classes_missing=self.mm.types.missing())
+        this_boot = boot_id()
+        if info.was_dirty:
+            torn = (
+                info.last_policy == lib.PMO_POLICY_PROCESS
+                and not info.is_pmem
+                and ffi.string(info.last_boot_id).decode(errors="replace") != this_boot
+            )
+            if torn:
+                self._verify()
+            collected = collect(self.mm, self.debug)
+            recovery = Recovery(
+                clean=False,
+                transactions_rolled_back=int(info.was_in_flight),
+                objects_collected=collected.freed,
+                classes_missing=self.mm.types.missing(),
+                verified=torn,
+            )
+        status = lib.pmo_accept(self.mm.ctx, this_boot.encode())
+        if status:
+            raise failure(status, self.mm.ctx)
+        return recovery
+
+    def _verify(self) -> None:
+        report = check_pool(self.mm)
+        if not report.ok:
+            raise PoolCorruptedError(
+                errno.EIO,
+                "the pool was in use when the machine went down, and what reached the disk does "
+                f"not fit together ({report.problems[0]}). Nothing was changed. Go back to a "
+                "copy made while it was closed; durability='power' avoids this",
+                self.path,
+            )
+
+    def _info(self) -> Any:
+        info = ffi.new("pmo_pool_info *")
+        status = lib.pmo_info(self.mm.ctx, info)
+        if status:
+            raise failure(status, self.mm.ctx)
+        return info
+
+    # -- the pool ------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """Absolute path of the file, or of an elastic pool's directory."""
+        return self._file.path
+
+    @property
+    def elastic(self) -> bool:
+        """Does the pool grow with its content?"""
+        return self._file.elastic
+
+    @property
+    def closed(self) -> bool:
+        """Has ``close`` been called?"""
+        return self.mm.closed
+
+    @property
+    def durability(self) -> str:
+        """What a committed transaction survives, truly.
+
+        "process": every death of the process; "power": also a power cut; "persistent memory":
+        the same, without disk writes.
+        """
+        info = self._info()
+        if info.is_pmem:
+            return "persistent memory"
+        return "process" if info.policy == lib.PMO_POLICY_PROCESS else "power"
+
+    @property
+    def root(self) -> Any:
+        """The object from which all others are reached; None in a new pool.
+
+        Assigning stores any value that can be stored; plain lists, dicts, ... are converted.
+        What is not reachable from the root is freed when the pool is closed, or by ``gc``.
+        Durable on return, or when the outermost open transaction commits.
+
+        Raises:
+            UnstorableError, ForeignObjectError, PoolFullError: nothing was changed.
+        """
+        mm = self.mm
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            status = lib.pmo_root_get(mm.ctx, mm.value)
+            if status:
+                mm.finish(status)
+            return mm.decode(mm.value)
+
+    @root.setter
+    def root(self, value: Any) -> None:
+        mm = self.mm
+        encoded = mm.encode(value)
+        if encoded is None:
+            with mm.storing(value, None, None) as encoded:
+                self._set_root(encoded)
+        else:
+            self._set_root(encoded)
+
+    def _set_root(self, encoded: codecs.Encoded) -> None:
+        mm = self.mm
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            status = lib.pmo_root_set(mm.ctx, *encoded)
+            if status:
+                mm.finish(status)
+
+    def new(self, typ: type[T], *args: Any, **kw: Any) -> T:
+        """Make an instance of *typ* in this pool; see MemoryManager.new."""
+        return self.mm.new(typ, *args, **kw)
+
+    def transaction(self) -> Transaction:
+        """A context manager that makes its block one atomic change; see Transaction."""
+        return self.mm.transaction()
+
+    def gc(self, debug: bool | None = None) -> CollectionReport:
+        """Free everything that neither the root nor a live Python object leads to.
+
+        Only cycles need it: other garbage is freed at once. O(objects). Ctrl-C between steps
+        leaves the pool right.
+
+        Args:
+            debug: log what is done to the logger "pmemobj.collector"; None: as at opening.
+
+        Raises:
+            TransactionError: inside a transaction.
+            PoolCorruptedError: damage was met; nothing was freed.
+        """
+        self.mm.require_open()
+        return collect(self.mm, self.debug if debug is None else debug)
+
+    def check(self) -> CheckReport:
+        """Verify every object, reference count and allocation; changes nothing. O(pool)."""
+        self.mm.require_open()
+        return check_pool(self.mm)
+
+    def persist_via_pickle(self, *types: type) -> None:
+        """Store values of these types as pickles from now on, in this pool object.
+
+        They must be immutable and hold no persistent objects: a pickle is a copy. Types with
+        direct support keep it.
+
+        Raises:
+            InvalidArgumentError: not a type.
+        """
+        for typ in types:
+            if not isinstance(typ, type):
+                raise InvalidArgumentError(f"persist_via_pickle takes types, not {typ!r}")
+        self.mm.pickled_types.update(types)
+
+    def close(self) -> None:
+        """Write everything to the disk, mark the pool as clean and close it. Idempotent.
+
+        An open transaction of this thread is rolled back; one of another thread is waited for.
+        Afterwards every use of the pool or of an object of it raises PoolClosedError.
+        """
+        if self.mm.closed:
+            return
+        status = self.mm.close()
+        _open_pools.discard(self)
+        if status:
+            raise failure(status, self.mm.ctx)
+
+    def __enter__(self) -> PersistentObjectPool:
+        self.mm.require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else self.durability
+        kind = "elastic pool" if self.elastic else "pool"
+        return f"<pmemobj {kind} {self.path!r} ({state})>"
+
+
+def _reach(filename: Path, flag: str, size: int, mode: int, elastic: bool) -> PoolFile:
+    if flag != "x":
+        try:
+            return locate(filename)
+        except PoolNotFoundError:
+            if flag == "w":
+                raise
+    try:
+        return make(filename, check_size(size), mode, elastic)
+    except PoolExistsError:
+        if flag == "x":
+            raise
+        return locate(filename)  # another process was faster
+
+
+def create(
+    filename: Path,
+    pool_size: int = MIN_POOL_SIZE,
+    mode: int = 0o666,
+    debug: bool = False,
+    *,
+    durability: str = "auto",
+    elastic: bool = False,
+) -> PersistentObjectPool:
+    """Create a pool and open it; see PersistentObjectPool for arguments and errors.
+
+    Raises:
+        PoolExistsError: something is at *filename* already; it was not touched.
+    """
+    return PersistentObjectPool(
+        filename, "x", pool_size, mode, debug, durability=durability, elastic=elastic
+    )
+
+
+def open(  # the reference's name
+    filename: Path, debug: bool = False, *, durability: str = "auto"
+) -> PersistentObjectPool:
+    """Open an existing pool, plain or elastic; see PersistentObjectPool for errors.
+
+    Raises:
+        PoolNotFoundError: there is none.
+    """
+    return PersistentObjectPool(filename, "w", debug=debug, durability=durability)
+
+
+def _close_all() -> None:
+    for pool in list(_open_pools):
+        pool.close()
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: drop its claim on the parent's pools, and their locks' descriptors."""
+    pools = list(_open_pools)
+    _open_pools.clear()
+    files = {_identity(file) for pool in pools for file in pool.mm.files}
+    for pool in pools:
+        pool.mm.forget_parent()
+    if not files:
+        return
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if _identity(int(name)) in files:
+                os.close(int(name))
+        except OSError:
+            continue  # the descriptor of this very listing
+
+
+def _identity(file: str | int) -> tuple[int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -1,0 +1,383 @@
+"""Pools as files: what lies at a path, how a pool comes to be there, and who holds it.
+
+A plain pool is one file. An elastic pool is a directory: ``pool.set`` describes to libpmemobj
+a directory ``parts``, which it fills with further files of 128 MiB as the pool grows.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+from dataclasses import dataclass
+
+from pmemobj._native import failure, ffi, lib
+from pmemobj.errors import (
+    LayoutError,
+    NotAPoolError,
+    PoolExistsError,
+    PoolLockedError,
+    PoolNotFoundError,
+    PoolPermissionError,
+    PoolSizeError,
+    PoolSystemError,
+)
+
+__all__ = ["MIN_POOL_SIZE", "PoolFile", "boot_id", "holder_of", "locate", "make"]
+
+MIN_POOL_SIZE = 8 * 1024 * 1024
+"""Bytes: libpmemobj's PMEMOBJ_MIN_POOL."""
+
+LARGEST_POOL = 1 << 46
+RESERVATION = 1 << 40
+"""Bytes of address space that an elastic pool may grow into."""
+
+_LAYOUT = b"pmemobj-python"
+_SET_NAME = "pool.set"
+_PARTS_NAME = "parts"
+_SIGNATURE = b"PMEMOBJ\0"
+_LAYOUT_AT = 4096
+_LAYOUT_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class PoolFile:
+    """Where a pool lies.
+
+    Attributes:
+        path: absolute path of the file, or of an elastic pool's directory.
+        parts: directory of an elastic pool's files, or None.
+        target: what libpmemobj opens: the file, or the pool-set file.
+    """
+
+    path: str
+    parts: str | None = None
+
+    @property
+    def target(self) -> str:
+        return self.path if self.parts is None else os.path.join(self.path, _SET_NAME)
+
+    @property
+    def elastic(self) -> bool:
+        return self.parts is not None
+
+    def files(self) -> list[str]:
+        """The pool's data files, in order."""
+        if self.parts is None:
+            return [self.path]
+        names = sorted(name for name in os.listdir(self.parts) if name.endswith(".pmem"))
+        return [os.path.join(self.parts, name) for name in names]
+
+    def open(self, policy: int) -> object:
+        """Open the pool in the core; gives the ``pmo_pool *``.
+
+        Raises:
+            PoolLockedError, PoolPermissionError, NotAPoolError, LayoutError, PoolSystemError
+        """
+        if self.parts is not None:
+            # The directory may have been moved since.
+            _write_set(self, max(_reservation(), 2 * _bytes_of(self.files())))
+        out = ffi.new("pmo_pool **")
+        info = ffi.new("pmo_failure_info *")
+        parts = os.fsencode(self.parts or "")
+        status = lib.pmo_open(os.fsencode(self.target), parts, policy, out, info)
+        if status:
+            raise self._explain(status, info)
+        return out[0]
+
+    def _explain(self, status: int, info: object) -> Exception:
+        if status == lib.PMO_ESYSTEM:
+            number = info.error  # type: ignore[attr-defined]
+            if number in (errno.EAGAIN, errno.EWOULDBLOCK):
+                return locked(self)
+            if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+                return _os_error(PoolPermissionError, number, self.path)
+            text = ffi.string(info.text).decode(errors="replace").strip()  # type: ignore[attr-defined]
+            if number == errno.EINVAL:
+                return NotAPoolError(
+                    errno.EINVAL,
+                    f"libpmemobj does not take it as a sound pool ({text}); it may be truncated "
+                    "or damaged: restore a copy",
+                    self.path,
+                )
+        error = failure(status, info=info)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = self.path
+        return error
+
+
+def _os_error(kind: type[OSError], number: int, path: str) -> OSError:
+    return kind(number, os.strerror(number), path)
+
+
+def boot_id() -> str:
+    """The kernel's name for the time since the machine was started."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def locate(path: str | os.PathLike[str]) -> PoolFile:
+    """What is at *path*, checked as far as can be without opening it as a pool.
+
+    Raises:
+        PoolNotFoundError, PoolPermissionError, NotAPoolError, LayoutError
+    """
+    name = os.path.abspath(os.fspath(path))
+    try:
+        if os.path.isdir(name):
+            found = PoolFile(name, os.path.join(name, _PARTS_NAME))
+            if not (os.path.isfile(found.target) and os.path.isdir(found.parts or "")):
+                raise NotAPoolError(
+                    errno.EISDIR, "a directory that is no elastic pool (it has no pool.set)", name
+                )
+            first = found.files()[:1]
+            if not first:
+                raise NotAPoolError(errno.EINVAL, "an elastic pool without its part files", name)
+            _recognise(first[0], name)
+            return found
+        _recognise(name, name)
+    except FileNotFoundError:
+        raise PoolNotFoundError(
+            errno.ENOENT, "there is no such pool; pmemobj.create() makes one", name
+        ) from None
+    except PermissionError as error:
+        raise _os_error(PoolPermissionError, error.errno or errno.EACCES, name) from None
+    return PoolFile(name)
+
+
+def _recognise(file_name: str, shown: str) -> None:
+    with open(file_name, "r+b", buffering=0) as file:
+        head = file.read(_LAYOUT_AT + _LAYOUT_SIZE)
+        size = os.fstat(file.fileno()).st_size
+    if not head.startswith(_SIGNATURE):
+        raise NotAPoolError(errno.EINVAL, "it is no libpmemobj pool", shown)
+    if size < MIN_POOL_SIZE or len(head) < _LAYOUT_AT + _LAYOUT_SIZE:
+        raise NotAPoolError(
+            errno.EINVAL, f"a truncated pool: {size:,} bytes, less than any pool has", shown
+        )
+    layout = head[_LAYOUT_AT:].split(b"\0", 1)[0]
+    if layout != _LAYOUT:
+        raise LayoutError(
+            errno.EINVAL,
+            f"a libpmemobj pool of another program (layout {layout.decode(errors='replace')!r})",
+            shown,
+        )
+
+
+def check_size(size: int) -> int:
+    """A pool size in bytes that can be made.
+
+    Raises:
+        PoolSizeError: too small, or absurdly large.
+        TypeError: no integer.
+    """
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"pool_size must be an int (bytes), not {type(size).__name__}")
+    if not MIN_POOL_SIZE <= size <= LARGEST_POOL:
+        raise PoolSizeError(
+            errno.EINVAL,
+            f"a pool of {size:,} bytes cannot be made: at least MIN_POOL_SIZE "
+            f"({MIN_POOL_SIZE:,}), at most {LARGEST_POOL:,}",
+        )
+    return size
+
+
+def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> PoolFile:
+    """Create a pool at *path*, whole or not at all: made beside it, then given its name.
+
+    Args:
+        path: where it shall be.
+        size: bytes of a plain pool.
+        mode: of the file, the umask applied; an elastic pool's directory is searchable where
+            its files are readable.
+        elastic: a directory that grows.
+
+    Raises:
+        PoolExistsError, PoolNotFoundError, PoolPermissionError, PoolSizeError, PoolSystemError
+    """
+    name = os.path.abspath(os.fspath(path))
+    if os.path.lexists(name):
+        raise PoolExistsError(errno.EEXIST, "something exists there already", name)
+    folder = os.path.dirname(name)
+    if not os.path.isdir(folder):
+        raise PoolNotFoundError(errno.ENOENT, "the directory for the pool does not exist", folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _os_error(PoolPermissionError, errno.EACCES, folder)
+    mode &= ~_umask()
+    draft = f"{name}.{os.getpid():x}-{os.urandom(4).hex()}.new"
+    try:
+        if elastic:
+            _make_elastic(draft, mode)
+        else:
+            _call_create(draft, size, mode)
+        _publish(draft, name)
+    except BaseException:
+        _remove(draft)
+        raise
+    return PoolFile(name, os.path.join(name, _PARTS_NAME) if elastic else None)
+
+
+def _make_elastic(draft: str, mode: int) -> None:
+    searchable = mode | (mode & 0o444) >> 2
+    os.mkdir(draft, 0o700)
+    os.mkdir(os.path.join(draft, _PARTS_NAME), 0o700)
+    file = PoolFile(draft, os.path.join(draft, _PARTS_NAME))
+    _write_set(file, _reservation())
+    _call_create(file.target, 0, mode)
+    os.chmod(file.parts or "", searchable)
+    os.chmod(draft, searchable)
+
+
+def _call_create(target: str, size: int, mode: int) -> None:
+    info = ffi.new("pmo_failure_info *")
+    status = lib.pmo_create(os.fsencode(target), size, mode, info)
+    if not status:
+        return
+    if status == lib.PMO_ESYSTEM and info.error in (errno.EACCES, errno.EPERM, errno.EROFS):
+        raise _os_error(PoolPermissionError, info.error, target)
+    if status == lib.PMO_ESYSTEM and info.error in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        raise PoolSizeError(
+            info.error, f"no room on the disk for a pool of {size:,} bytes", target
+        )
+    raise failure(status, info=info)
+
+
+def _publish(draft: str, name: str) -> None:
+    """Give the finished draft its name, unless another process was faster."""
+    try:
+        if os.path.isdir(draft):
+            os.rename(draft, name)  # refused if a non-empty directory or a file is there
+        else:
+            os.link(draft, name)
+            os.unlink(draft)
+    except (FileExistsError, NotADirectoryError):
+        raise PoolExistsError(errno.EEXIST, "something exists there already", name) from None
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            raise PoolExistsError(errno.EEXIST, "something exists there already", name) from None
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise PoolSystemError(error.errno, os.strerror(error.errno or 0), name) from None
+        os.rename(draft, name)  # a filesystem without hard links
+    folder = os.open(os.path.dirname(name), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove(draft: str) -> None:
+    if os.path.isdir(draft):
+        shutil.rmtree(draft, ignore_errors=True)
+    elif os.path.lexists(draft):
+        os.unlink(draft)
+
+
+def _umask() -> int:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return 0o022
+
+
+def _bytes_of(files: list[str]) -> int:
+    return sum(os.stat(file).st_size for file in files)
+
+
+def _reservation() -> int:
+    """Address space to reserve: less where the process may not have that much."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return RESERVATION
+    reservation = RESERVATION
+    while reservation > limit // 2 and reservation > 1 << 28:
+        reservation //= 2
+    return reservation
+
+
+def _write_set(file: PoolFile, reservation: int) -> None:
+    text = f"PMEMPOOLSET\nOPTION SINGLEHDR\n{reservation >> 20}M {_spaceless(file.parts or '')}\n"
+    try:
+        with open(file.target, encoding="utf-8", errors="surrogateescape") as old:
+            if old.read() == text:
+                return
+    except FileNotFoundError:
+        pass
+    draft = f"{file.target}.{os.getpid():x}"
+    with open(draft, "w", encoding="utf-8", errors="surrogateescape") as new:
+        new.write(text)
+        new.flush()
+        os.fsync(new.fileno())
+    os.replace(draft, file.target)
+
+
+_folders: dict[tuple[int, int], str] = {}
+
+
+def _spaceless(folder: str) -> str:
+    """A path of *folder* without white space, which the pool-set format cannot express.
+
+    One with white space is reached through a descriptor that stays open, one per directory.
+    """
+    if not any(c.isspace() for c in folder):
+        return folder
+    status = os.stat(folder)
+    key = (status.st_dev, status.st_ino)
+    if key not in _folders:
+        _folders[key] = f"/proc/self/fd/{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}"
+    return _folders[key]
+
+
+def holder_of(path: str) -> int | None:
+    """Process id of the one that has *path* locked, as far as /proc/locks tells."""
+    try:
+        status = os.stat(path)
+        with open("/proc/locks", encoding="ascii") as file:
+            lines = file.readlines()
+    except OSError:
+        return None
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in lines:
+        fields = line.split()
+        if "FLOCK" in fields and device in fields:
+            pid = int(fields[fields.index(device) - 1])
+            return pid if pid > 0 else None
+    return None
+
+
+def locked(file: PoolFile) -> PoolLockedError:
+    """The error for a pool that another process, or this one, has open."""
+    pid = holder_of(file.files()[0])
+    command = _command_of(pid)
+    kernel = command is not None and "ipykernel" in command
+    if pid == os.getpid():
+        who, what = "this process", "use the pool object you have, or close it first"
+    elif pid is None:
+        who, what = "another process", "close it there"
+    elif kernel:
+        who = f"a Jupyter kernel (process {pid})"
+        what = "run %pmem_close there, or shut that kernel down"
+    else:
+        who, what = f"process {pid} ({command})", "close it there, or end that process"
+    return PoolLockedError(
+        errno.EAGAIN,
+        f"the pool is open in {who}, and a pool has one user at a time: {what}",
+        file.path,
+        pid=pid,
+        kernel=kernel,
+        command=command,
+    )
+
+
+def _command_of(pid: int | None) -> str | None:
+    if pid is None:
+        return None
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return None

@@ -1,0 +1,235 @@
+"""Plain data on its way into a pool: checked and encoded as a whole before anything is touched.
+
+``Staging`` walks lists, dicts, sets and tuples without recursion, encodes every container into
+batches, keeps shared references and cycles, and names the place of what cannot be stored. Only
+then ``build`` makes the objects, inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pmemobj import codecs
+from pmemobj._native import failure, ffi, lib
+from pmemobj.errors import UnstorableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pmemobj.codecs import Batch, Encoded, EncodedKey, KeyBatch
+    from pmemobj.manager import MemoryManager
+
+__all__ = ["Staging", "bind_batch", "bind_keys"]
+
+_TYPES = {
+    list: lib.PMO_TYPE_LIST,
+    dict: lib.PMO_TYPE_DICT,
+    set: lib.PMO_TYPE_SET,
+    tuple: lib.PMO_TYPE_TUPLE,
+    frozenset: lib.PMO_TYPE_FROZENSET,
+}
+_HINTS = {
+    "bytearray": "store bytes(x)",
+    "OrderedDict": "store dict(x)",
+    "defaultdict": "store dict(x)",
+    "deque": "store list(x)",
+    "Counter": "store dict(x)",
+    "mappingproxy": "store dict(x)",
+    "dict_keys": "store list(x)",
+    "dict_values": "store list(x)",
+    "dict_items": "store list(x)",
+    "generator": "store list(x)",
+    "TextIOWrapper": "an open file cannot outlive its process; store its path",
+}
+
+
+def bind_batch(batch: Batch, into: Any = None) -> tuple[Any, tuple[Any, ...]]:
+    """A ``pmo_batch *`` for a Batch, and what must stay alive while it is used."""
+    bound = ffi.new("pmo_batch *") if into is None else into
+    numbers = ffi.from_buffer("int64_t[]", batch.numbers) if batch.count else ffi.NULL
+    tags = ffi.NULL if batch.tags is None else ffi.from_buffer("uint8_t[]", batch.tags)
+    data = ffi.from_buffer(batch.data)
+    bound.count = batch.count
+    bound.tags = tags
+    bound.tag = batch.tag
+    bound.numbers = numbers
+    bound.data = data
+    bound.data_length = len(batch.data)
+    return bound, (bound, numbers, tags, data)
+
+
+def bind_keys(keys: KeyBatch) -> tuple[Any, tuple[Any, ...]]:
+    """A ``pmo_keys *`` for a KeyBatch, and what must stay alive while it is used."""
+    bound = ffi.new("pmo_keys *")
+    _, kept = bind_batch(keys.values, bound.values)
+    canon = ffi.from_buffer(keys.canon)
+    lengths: Any = ffi.NULL
+    if keys.canon_lengths is not None:
+        lengths = ffi.from_buffer("int64_t[]", keys.canon_lengths)
+    bound.canon_lengths = lengths
+    bound.canon = canon
+    return bound, (bound, canon, lengths, kept)
+
+
+class _Node:
+    """A plain container that will become a stored object."""
+
+    __slots__ = ("batch", "keys", "offset", "parent", "source")
+
+    def __init__(self, source: Any, parent: _Node | None) -> None:
+        self.source = source
+        self.parent = parent
+        self.keys: KeyBatch | None = None
+        self.batch: Batch | None = None
+        self.offset = 0
+
+
+class Staging:
+    """One assignment's worth of plain data.
+
+    References to containers that do not exist yet have negative numbers (-1 is the first
+    node) until ``build`` has made them.
+    """
+
+    def __init__(self, mm: MemoryManager, where: Callable[[Any], str]) -> None:
+        """*where* tells the path of a top-level value, for error messages."""
+        self._mm = mm
+        self._where = where
+        self._nodes: list[_Node] = []
+        self._ids: dict[int, int] = {}
+        self._current: _Node | None = None
+
+    @property
+    def builds(self) -> bool:
+        """Are there objects to be made?"""
+        return bool(self._nodes)
+
+    def values(self, values: list[Any]) -> Batch:
+        """Encode top-level values and everything below them."""
+        batch = codecs.encode_batch(values, self._reference)
+        self._walk()
+        return batch
+
+    def keys(self, keys: list[Any]) -> KeyBatch:
+        """Encode top-level keys."""
+        return codecs.encode_key_batch(keys, self._key)
+
+    def pairs(self, keys: list[Any], values: list[Any]) -> tuple[KeyBatch, Batch]:
+        """Encode top-level keys with their values, and everything below them."""
+        return self.keys(keys), self.values(values)
+
+    def _walk(self) -> None:
+        done = 0
+        while done < len(self._nodes):
+            node = self._current = self._nodes[done]
+            done += 1
+            source = node.source
+            if type(source) is dict:
+                # A copy, because another thread may change it meanwhile.
+                copy = dict(source)
+                node.keys = self.keys(list(copy))
+                node.batch = codecs.encode_batch(list(copy.values()), self._reference)
+            elif type(source) is list or type(source) is tuple:
+                node.batch = codecs.encode_batch(list(source), self._reference)
+            else:
+                node.keys = self.keys(list(source))
+        self._current = None
+
+    def _reference(self, value: Any) -> Encoded:
+        encoded = self._mm.encode_persistent(value)
+        if encoded is not None:
+            return encoded
+        number = self._ids.get(id(value))
+        if number is None and type(value) in _TYPES:
+            self._nodes.append(_Node(value, self._current))
+            number = self._ids[id(value)] = -len(self._nodes)
+        if number is not None:
+            return codecs.REF, number, b""
+        if type(value) in self._mm.pickled_types:
+            return codecs.encode_pickle(value)
+        raise self._unstorable(value)
+
+    def _key(self, value: Any) -> EncodedKey:
+        try:
+            return self._mm.encode_special_key(value)
+        except UnstorableError as error:
+            if error.path:
+                raise
+            place = self._path() if self._current is not None else self._where(value)
+            raise UnstorableError(f"{place}: as a key, {error}", path=place) from None
+
+    def _path(self) -> str:
+        """Where the node is that is being encoded."""
+        steps = []
+        node = self._current
+        while node is not None and node.parent is not None:
+            steps.append(_step(node.parent.source, node.source))
+            node = node.parent
+        top = self._where(node.source) if node is not None else ""
+        return top + "".join(reversed(steps))
+
+    def _unstorable(self, value: Any) -> UnstorableError:
+        if self._current is None:
+            path = self._where(value)
+        else:
+            path = self._path() + _step(self._current.source, value)
+        name = type(value).__name__
+        try:
+            codecs.encode(value)
+            reason = _HINTS.get(name) or (
+                "store plain values instead, derive its class from PersistentObject, or, if its "
+                f"instances never change, nominate it: pool.persist_via_pickle({name})"
+            )
+        except UnstorableError as error:
+            reason = str(error)
+        return UnstorableError(f"{path}: {name} cannot be stored; {reason}", path=path)
+
+    def build(self) -> None:
+        """Make all objects and fill them. Caller: holds the lock, in a transaction."""
+        ctx = self._mm.ctx
+        out = ffi.new("uint64_t *")
+        for node in self._nodes:
+            status = lib.pmo_object_new(ctx, _TYPES[type(node.source)], out)
+            if status:
+                raise failure(status, ctx)
+            node.offset = int(out[0])
+        for node in self._nodes:
+            self._fill(ctx, node)
+
+    def _fill(self, ctx: Any, node: _Node) -> None:
+        bound: Any = ffi.NULL
+        kept: Any = None
+        if node.batch is not None:
+            bound, kept = bind_batch(self.located(node.batch))
+        if node.keys is None:
+            status = lib.pmo_sequence_splice(ctx, node.offset, 0, 0, bound)
+        else:
+            keys, kept_keys = bind_keys(node.keys)
+            status = lib.pmo_table_update(ctx, node.offset, keys, bound)
+            del kept_keys
+        del kept
+        if status:
+            raise failure(status, ctx)
+
+    def located(self, batch: Batch) -> Batch:
+        """The batch with the built objects' offsets in place of their numbers."""
+        if self._nodes and (batch.tags is not None or batch.tag == codecs.REF):
+            numbers = batch.numbers
+            tags = batch.tags
+            for i, number in enumerate(numbers):
+                if number < 0 and (tags is None or tags[i] == codecs.REF):
+                    numbers[i] = self._nodes[-number - 1].offset
+        return batch
+
+
+def _step(container: Any, value: Any) -> str:
+    """How *value* is reached from the container that holds it."""
+    if isinstance(container, dict):
+        for key, item in list(container.items()):
+            if item is value:
+                return f"[{key!r}]"
+    elif isinstance(container, (list, tuple)):
+        for index, item in enumerate(container):
+            if item is value:
+                return f"[{index}]"
+    return "{...}"

@@ -1,0 +1,235 @@
+"""Type codes and the classes behind them.
+
+A pool's type table maps a code to "layout module:qualname base". The class is looked up in the
+modules that are loaded, then imported; one that cannot be found, or is no persistent class of
+that layout, is stood in for by a placeholder until it is defined.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pmemobj._native import failure, ffi, lib
+from pmemobj.errors import MissingClassError, PoolCorruptedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pmemobj.manager import MemoryManager
+
+__all__ = ["TypeTable", "class_defined", "register_builtin"]
+
+FOREIGN = "Persistent"
+"""The base name of custom classes, which lay out their memory by themselves."""
+
+_classes: dict[int, type] = {}
+_codes: dict[type, int] = {}
+_layouts: dict[type, int] = {}
+_placeholders: dict[str, Callable[[str], type]] = {}
+_tables: weakref.WeakSet[TypeTable] = weakref.WeakSet()
+
+
+def register_builtin(
+    cls: type,
+    type_code: int | None,
+    layout: int,
+    placeholder: Callable[[str], type] | None = None,
+) -> None:
+    """Make a container class known; its module calls this at import.
+
+    Args:
+        cls: the class.
+        type_code: its fixed code, or None if only its subclasses are stored.
+        layout: how its objects lie in the pool.
+        placeholder: makes the class that stands in for a missing subclass "module:qualname".
+    """
+    if type_code is not None:
+        _classes[type_code] = cls
+        _codes[cls] = type_code
+    _layouts[cls] = layout
+    if placeholder is not None:
+        _placeholders[cls.__name__] = placeholder
+
+
+def class_defined(cls: type) -> None:
+    """A persistent class has been defined: give it to the stored objects that wait for it."""
+    for table in list(_tables):
+        table.define(cls)
+
+
+def name_of(cls: type) -> str:
+    """``module:qualname``, the name under which a class is stored."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _base_of(cls: type) -> type | None:
+    for base in cls.__mro__:
+        if base in _layouts:
+            return base
+    return None
+
+
+def _find(name: str) -> Any:
+    module_name, _, qualname = name.partition(":")
+    module = sys.modules.get(module_name)
+    if module is None:
+        try:
+            module = import_module(module_name)
+        except Exception:  # any code may run at import; whatever fails, the class is missing
+            return None
+    found: Any = module
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+class TypeTable:
+    """The types of one pool."""
+
+    def __init__(self, mm: MemoryManager) -> None:
+        self._mm = weakref.proxy(mm)
+        self._names: dict[int, tuple[int, str, str]] = {}
+        self._by_name: dict[tuple[int, str], int] = {}
+        self._resolved: dict[int, type] = {}
+        self._known: dict[type, int] = {}
+        self._missing: set[int] = set()
+        self._load()
+        _tables.add(self)
+
+    def _load(self) -> None:
+        ctx = self._mm.ctx
+        value = ffi.new("pmo_value *")
+        layout = ffi.new("uint32_t *")
+        count = lib.pmo_type_count(ctx)
+        for code in range(lib.PMO_FIRST_USER_TYPE, lib.PMO_FIRST_USER_TYPE + count):
+            if code in self._names:
+                continue
+            status = lib.pmo_type_get(ctx, code, layout, value)
+            if status:
+                raise failure(status, ctx)
+            text = ffi.unpack(value.data, value.number)
+            self._enter(code, layout[0], text)
+
+    def _enter(self, code: int, layout: int, text: bytes) -> None:
+        try:
+            _, rest = text.decode().split(" ", 1)
+            name, base = rest.rsplit(" ", 1)
+        except ValueError:
+            raise PoolCorruptedError(f"type {code} has no name that can be read") from None
+        self._names[code] = (layout, name, base)
+        self._by_name[layout, name] = code
+
+    def forget_undone(self) -> None:
+        """Drop the codes of a transaction that was rolled back."""
+        end = lib.PMO_FIRST_USER_TYPE + lib.pmo_type_count(self._mm.ctx)
+        for code in [code for code in self._names if code >= end]:
+            layout, name, _ = self._names.pop(code)
+            del self._by_name[layout, name]
+            cls = self._resolved.pop(code, None)
+            if cls is not None:
+                self._known.pop(cls, None)
+            self._missing.discard(code)
+
+    def code_of(self, cls: type) -> int:
+        """The code under which instances of *cls* are stored; a new entry if need be."""
+        code = _codes.get(cls)
+        if code is None:
+            code = self._known.get(cls)
+        if code is None:
+            code = self._define(cls)
+        return code
+
+    def _define(self, cls: type) -> int:
+        base = _base_of(cls)
+        layout = lib.PMO_LAYOUT_FOREIGN if base is None else _layouts[base]
+        name = name_of(cls)
+        code = self._by_name.get((layout, name))
+        if code is None:
+            text = f"{layout} {name} {FOREIGN if base is None else base.__name__}".encode()
+            out = ffi.new("uint32_t *")
+            status = lib.pmo_type_define(self._mm.ctx, layout, text, len(text), out)
+            if status:
+                raise failure(status, self._mm.ctx)
+            code = int(out[0])
+            self._enter(code, layout, text)
+        self._resolved[code] = cls
+        self._known[cls] = code
+        self._missing.discard(code)
+        return code
+
+    def class_of(self, code: int) -> type:
+        """The class of a stored object with this code, or its placeholder.
+
+        Raises:
+            MissingClassError: a custom class, which no placeholder can stand in for.
+            PoolCorruptedError: the type table has no such code.
+        """
+        cls = _classes.get(code) or self._resolved.get(code)
+        if cls is not None and code not in self._missing:
+            return cls
+        if code not in self._names:
+            self._load()
+        if code not in self._names:
+            raise PoolCorruptedError(f"an object has the type code {code}, which is in no table")
+        layout, name, base = self._names[code]
+        found = _find(name)
+        if isinstance(found, type) and self._fits(found, layout):
+            self._resolved[code] = found
+            self._known[found] = code
+            self._missing.discard(code)
+            return found
+        self._missing.add(code)
+        if cls is None:
+            make = _placeholders.get(base)
+            if make is None:
+                raise MissingClassError(
+                    f"the class {name} is not defined, and only it knows how its objects lie in "
+                    "the pool; define or import it, then try again",
+                    name=name,
+                )
+            cls = self._resolved[code] = make(name)
+        return cls
+
+    def _fits(self, cls: type, layout: int) -> bool:
+        base = _base_of(cls)
+        if base is None:
+            return layout == lib.PMO_LAYOUT_FOREIGN and hasattr(cls, "_p_resurrect")
+        return _layouts[base] == layout
+
+    def define(self, cls: type) -> None:
+        """*cls* was defined (again): live instances of its name become instances of it."""
+        mm = self._mm
+        base = _base_of(cls)
+        layout = lib.PMO_LAYOUT_FOREIGN if base is None else _layouts[base]
+        code = self._by_name.get((layout, name_of(cls)))
+        if code is None:
+            return
+        old = self._resolved.get(code)
+        self._resolved[code] = cls
+        self._known[cls] = code
+        was_missing = code in self._missing
+        self._missing.discard(code)
+        if old is not None and base is not None:
+            mm.reclass(old, cls, was_missing)
+
+    def missing(self) -> tuple[str, ...]:
+        """``module:qualname`` of every class in the table that cannot be found now."""
+        names = []
+        for code in list(self._names):
+            try:
+                self.class_of(code)
+            except MissingClassError:
+                pass
+            if code in self._missing:
+                names.append(self._names[code][1])
+        return tuple(names)
+
+    def name(self, code: int) -> str:
+        """The name of a code, for messages; loads no class."""
+        if code in self._names:
+            return self._names[code][1]
+        cls = _classes.get(code)
+        return cls.__name__ if cls is not None else f"type {code}"
