@@ -24,6 +24,7 @@ static void discard(pmo_pool *pool) {
         munmap(gc->marks, gc->limit / PMO_GC_GRAIN);
     }
     pmo_map_clear(&gc->extra);
+    pmo_map_clear(&gc->credit);
     free(gc->all.items);
     free(gc->work.items);
     free(gc->garbage.items);

@@ -42,6 +42,7 @@ struct pmo_collector {
     uint64_t reached;   /* offsets that have marks, SEEN aside */
     pmo_map extra;      /* offset -> references found, less one */
     pmo_vector all;     /* verify: every reached offset */
+    pmo_map credit;     /* verify: offset -> references from garbage */
     pmo_vector work;    /* reached objects that are still to be visited */
     pmo_vector garbage; /* allocations that were not reached */
     pmo_vector wrong;   /* reached objects whose stored count differs */
@@ -75,8 +76,6 @@ int pmo_gc_scan(pmo_pool *pool, struct pmo_collector *gc, pmo_gc_place *place, u
 int pmo_gc_plausible(pmo_pool *pool, const struct pmo_collector *gc, uint64_t offset);
 /* References found to a reached object. */
 uint64_t pmo_gc_references(struct pmo_collector *gc, uint64_t offset);
-/* One more. */
-int pmo_gc_count(struct pmo_collector *gc, uint64_t offset);
 /* One step of the survey. 1: call again. 0: the next phase has begun. */
 int pmo_gc_survey(pmo_pool *pool, struct pmo_collector *gc, uint64_t budget);
 /* Longer budgets would overflow where they are multiplied, and bound nothing. */

@@ -16,11 +16,16 @@
 __attribute__((visibility("default"))) int pmem_msync(const void *address, size_t size);
 
 static _Thread_local pmo_pool *active;
+static _Thread_local bool quiet;
 static atomic_uint_fast64_t hook_calls;
 static pmo_persist_observer observer;
 
 void pmo_activate(pmo_pool *pool) {
     active = pool;
+}
+
+void pmo_quiet(bool on) {
+    quiet = on;
 }
 
 uint64_t pmo_hook_calls(void) {
@@ -38,15 +43,15 @@ int pmo_sync_range(const void *address, uint64_t size) {
 }
 
 int pmem_msync(const void *address, size_t size) {
-    pmo_pool *pool = active;
-    if (pool == NULL || (const char *)address < pool->base) {
-        atomic_fetch_add_explicit(&hook_calls, 1, memory_order_relaxed);
-        return pmo_sync_range(address, size);
-    }
-    pool->counters.persist_points++;
     if (observer != NULL) {
         observer(address, size);
     }
+    pmo_pool *pool = active;
+    if (pool == NULL || (const char *)address < pool->base) {
+        atomic_fetch_add_explicit(&hook_calls, 1, memory_order_relaxed);
+        return quiet ? 0 : pmo_sync_range(address, size);
+    }
+    pool->counters.persist_points++;
     return pool->policy == PMO_POLICY_POWER ? pmo_sync_range(address, size) : 0;
 }
 

@@ -1,6 +1,7 @@
 /*
  * What the core's files share. Layers, each calling only those above it:
  *   access     bounds and canary checks (inline here, access.c)
+ *   heap.c     what libpmemobj has allocated
  *   transaction.c   operations, undo, fresh, allocate
  *   object.c   headers, reference counts, blobs
  *   cell.c     one value <-> 16 bytes (+ heap, + blob)
@@ -76,7 +77,7 @@ struct pmo_pool {
     pmo_vector foreign_dead;
     pmo_vector layouts;    /* type code - PMO_FIRST_USER_TYPE -> layout */
     pmo_map pins;
-    pmo_map freed;         /* by pmo_free in this transaction: a second free is refused */
+    pmo_map freed;         /* in this transaction begun by pmo_tx_begin: no allocations any more */
     pmo_stream keys;
     pmo_stream values;
     pmo_failure_info failure;
@@ -100,6 +101,8 @@ uint64_t *pmo_map_find(pmo_map *map, uint64_t key);           /* NULL: absent */
 int pmo_map_add(pmo_map *map, uint64_t key, uint64_t count);  /* adds to the count there */
 void pmo_map_remove(pmo_map *map, uint64_t key);
 void pmo_map_clear(pmo_map *map);
+/* As clear, but a small map keeps its memory. */
+void pmo_map_empty(pmo_map *map);
 /* Room for extra more bytes; the bytes may move. */
 int pmo_buffer_reserve(pmo_buffer *buffer, uint64_t extra);
 void pmo_stream_reset(pmo_stream *stream);
@@ -155,10 +158,21 @@ static inline uint32_t pmo_header_check(uint64_t offset, uint32_t type) {
     return (uint32_t)pmo_fold(offset, type);
 }
 
+/* ---- heap.c ---------------------------------------------------------------------- */
+
+/* Does an allocation that exists now start at this offset? O(1), up to some microseconds.
+ * True for any offset in bounds if the heap is of a format that is not known. */
+bool pmo_is_allocation(pmo_pool *pool, uint64_t offset);
+/* Offset of libpmemobj's heap: what lies before it is libpmemobj's own. */
+uint64_t pmo_heap_start(const pmo_pool *pool);
+
 /* ---- durability.c ---------------------------------------------------------------- */
 
 /* The pool on whose behalf this thread calls libpmemobj; NULL: none, sync for real. */
 void pmo_activate(pmo_pool *pool);
+/* While this thread opens a pool whose policy needs no disk writes: sync nothing. The
+ * dirty mark, which is synced, is what tells about a power cut. */
+void pmo_quiet(bool on);
 /* Make a range durable on the disk whatever the policy. 0, or -1 with errno. */
 int pmo_sync_range(const void *address, uint64_t size);
 /* How often libpmemobj has called our pmem_msync: it grows iff the hook is reached. */
@@ -272,7 +286,8 @@ uint64_t pmo_geometry_check(const pmo_geometry *geometry);
 /* Capacity to ask for when needed elements (or heap bytes) must fit: CPython-like
  * over-allocation; exactly needed when the container was empty (a bulk build). */
 uint64_t pmo_grown(uint64_t capacity, uint64_t needed);
-/* Allocate a body and describe it in geometry (volatile, check included). */
+/* Allocate a body and describe it in geometry (volatile, check included). Of its
+ * bytes only the index is written: every slot is free. */
 int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
                  uint64_t heap_capacity, pmo_geometry *geometry);
 /* Take the new geometry and state: snapshots both, frees the old body. */

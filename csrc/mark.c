@@ -10,11 +10,6 @@ uint64_t pmo_gc_references(struct pmo_collector *gc, uint64_t offset) {
     return extra != NULL ? *extra + 1 : 1;
 }
 
-int pmo_gc_count(struct pmo_collector *gc, uint64_t offset) {
-    *pmo_gc_mark_of(gc, offset) |= PMO_GC_EXTRA;
-    return pmo_map_add(&gc->extra, offset, 1);
-}
-
 static int reach(struct pmo_collector *gc, uint64_t offset, uint8_t flags) {
     *pmo_gc_mark_of(gc, offset) = flags;
     gc->reached++;
@@ -37,7 +32,11 @@ static int add_reference(pmo_pool *pool, struct pmo_collector *gc, uint64_t offs
     if (mark & PMO_GC_BODY) {
         return pmo_corrupt(pool, offset, "a reference leads into a container's storage");
     }
-    return mark != 0 ? pmo_gc_count(gc, offset) : reach(gc, offset, PMO_GC_OBJECT);
+    if (mark == 0) {
+        return reach(gc, offset, PMO_GC_OBJECT);
+    }
+    *pmo_gc_mark_of(gc, offset) = mark | PMO_GC_EXTRA;
+    return pmo_map_add(&gc->extra, offset, 1);
 }
 
 /* A pinned object is reached, but being pinned is no reference that is counted. */

@@ -5,11 +5,8 @@ static int must_be_open(const pmo_pool *pool) {
     return pool->tx_open ? PMO_OK : PMO_ENOTX;
 }
 
-static int plausible(pmo_pool *pool, uint64_t offset) {
-    if (offset == 0 || offset % 16 != 0) {
-        return PMO_EINVAL;
-    }
-    return pmo_bounds(pool, offset, 1) == PMO_OK ? PMO_OK : PMO_EINVAL;
+static int allocated(pmo_pool *pool, uint64_t offset) {
+    return pmo_is_allocation(pool, offset) ? PMO_OK : PMO_EINVAL;
 }
 
 static uint64_t usable_size(const pmo_pool *pool, uint64_t offset) {
@@ -20,8 +17,19 @@ static uint64_t type_num(const pmo_pool *pool, uint64_t offset) {
     return pmemobj_type_num((PMEMoid){pool->uuid_lo, offset});
 }
 
+/* The root block, the type table and containers' bodies are not the caller's to free. */
+static int disposable(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(allocated(pool, offset));
+    bool own = offset == pmo_offset_of(pool, pool->root) || offset == pool->root->types ||
+               type_num(pool, offset) == PMO_NUM_BODY;
+    return own ? PMO_EINVAL : PMO_OK;
+}
+
 int pmo_alloc(pmo_pool *pool, uint64_t size, uint64_t number, int zero, uint64_t *offset) {
     PMO_TRY(must_be_open(pool));
+    if (number == PMO_NUM_BODY) {
+        return PMO_EINVAL;
+    }
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     return pmo_op_end(pool, &op, pmo_allocate(pool, size, number, zero != 0, offset));
@@ -41,12 +49,13 @@ static int move(pmo_pool *pool, uint64_t offset, uint64_t size, bool zero, uint6
             ((pmo_header *)pmo_at(pool, *moved))->check = pmo_header_check(*moved, header->type);
         }
     }
+    pmo_map_remove(&pool->pins, offset);
     return pmo_deallocate(pool, offset);
 }
 
 int pmo_realloc(pmo_pool *pool, uint64_t offset, uint64_t size, int zero, uint64_t *moved) {
     PMO_TRY(must_be_open(pool));
-    PMO_TRY(plausible(pool, offset));
+    PMO_TRY(disposable(pool, offset));
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     return pmo_op_end(pool, &op, move(pool, offset, size, zero != 0, moved));
@@ -54,23 +63,19 @@ int pmo_realloc(pmo_pool *pool, uint64_t offset, uint64_t size, int zero, uint64
 
 int pmo_free(pmo_pool *pool, uint64_t offset) {
     PMO_TRY(must_be_open(pool));
-    PMO_TRY(plausible(pool, offset));
+    PMO_TRY(disposable(pool, offset));
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
-    if (pmo_map_find(&pool->freed, offset) != NULL) {
-        return pmo_op_end(pool, &op, PMO_EINVAL);
-    }
     int status = pmo_deallocate(pool, offset);
     if (status == PMO_OK) {
         pmo_map_remove(&pool->pins, offset);
-        status = pmo_map_add(&pool->freed, offset, 1);
     }
     return pmo_op_end(pool, &op, status);
 }
 
 int pmo_snapshot(pmo_pool *pool, uint64_t offset, uint64_t size) {
     PMO_TRY(must_be_open(pool));
-    if (size == 0 || pmo_bounds(pool, offset, size) != PMO_OK) {
+    if (size == 0 || offset < pmo_heap_start(pool) || pmo_bounds(pool, offset, size) != PMO_OK) {
         return PMO_EINVAL;
     }
     pmo_op op;
@@ -80,13 +85,13 @@ int pmo_snapshot(pmo_pool *pool, uint64_t offset, uint64_t size) {
 
 int64_t pmo_type_num(pmo_pool *pool, uint64_t offset) {
     PMO_TRY(pmo_usable(pool));
-    PMO_TRY(plausible(pool, offset));
+    PMO_TRY(allocated(pool, offset));
     return (int64_t)type_num(pool, offset);
 }
 
 int64_t pmo_usable_size(pmo_pool *pool, uint64_t offset) {
     PMO_TRY(pmo_usable(pool));
-    PMO_TRY(plausible(pool, offset));
+    PMO_TRY(allocated(pool, offset));
     return (int64_t)usable_size(pool, offset);
 }
 

@@ -31,7 +31,9 @@ int pmo_object_new(pmo_pool *pool, uint32_t type, uint64_t *offset) {
 }
 
 static int stamp(pmo_pool *pool, uint64_t offset, uint32_t type) {
-    PMO_TRY(pmo_bounds(pool, offset, sizeof(pmo_header)));
+    if (!pmo_is_allocation(pool, offset)) {
+        return PMO_EINVAL;
+    }
     PMO_TRY(pmo_undo(pool, pmo_at(pool, offset), sizeof(pmo_header)));
     write_header(offset, pmo_at(pool, offset), type);
     return PMO_OK;
@@ -132,13 +134,26 @@ uint64_t pmo_next_dead(pmo_pool *pool) {
     return pool->foreign_dead.count ? pool->foreign_dead.items[--pool->foreign_dead.count] : 0;
 }
 
+/* Is an object there, with at least this reference count? */
+static int counted(pmo_pool *pool, uint64_t offset, uint64_t least) {
+    PMO_TRY(pmo_usable(pool));
+    if (offset == pool->root->types || !pmo_is_allocation(pool, offset)) {
+        return PMO_EINVAL;
+    }
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    return header->refcount >= least ? PMO_OK : PMO_EINVAL;
+}
+
 int pmo_incref(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(counted(pool, offset, 0));
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     return pmo_op_end(pool, &op, pmo_reference_add(pool, offset));
 }
 
 int pmo_decref(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(counted(pool, offset, 1));
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     return pmo_op_end(pool, &op, pmo_reference_drop(pool, offset));
@@ -162,8 +177,12 @@ int pmo_unpin(pmo_pool *pool, uint64_t offset) {
     if (count == NULL) {
         return PMO_OK;
     }
-    if (--*count > 0) {
+    if (*count > 1) {
+        --*count;
         return PMO_OK;
+    }
+    if (!pool->tx_open && pmemobj_tx_stage() != TX_STAGE_NONE) {
+        return PMO_EOTHERPOOL;
     }
     pmo_map_remove(&pool->pins, offset);
     pmo_header *header = NULL;

@@ -83,6 +83,10 @@ typedef enum pmo_type {
     PMO_FIRST_USER_TYPE = 64
 } pmo_type;
 
+/* libpmemobj's type number of memory that starts with an object header; layout.h
+ * has it too, and the compiler sees to it that they are the same. */
+#define PMO_NUM_OBJECT 20u
+
 /* Durability of a mapping that is not real persistent memory. */
 typedef enum pmo_policy {
     PMO_POLICY_PROCESS = 1,

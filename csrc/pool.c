@@ -187,7 +187,9 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **op
     prepare_process();
     pmo_activate(NULL);
     uint64_t calls = pmo_hook_calls();
+    pmo_quiet(policy == PMO_POLICY_PROCESS);
     PMEMobjpool *pop = pmemobj_open(path, PMO_LAYOUT_NAME);
+    pmo_quiet(false);
     if (pop == NULL) {
         return note_failure(failure, errno);
     }
@@ -241,8 +243,9 @@ static int bury_orphans(pmo_pool *pool) {
 
 static void detach(pmo_pool *pool) {
     pool->open = false;
-    pmo_activate(NULL);
+    pmo_activate(pool);
     pmemobj_close(pool->pop);
+    pmo_activate(NULL);
 }
 
 static int settle(pmo_pool *pool) {

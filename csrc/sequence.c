@@ -228,6 +228,17 @@ int pmo_sequence_append(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t n
     return pmo_op_end(pool, &op, append(pool, list, tag, number, data));
 }
 
+/* May the transaction go on after this operation, which drops cells start..stop-1?
+ * Also an own one stays open when an object of a custom class dies. */
+static bool others_may_follow(const pmo_op *op, const pmo_cell *cells, uint64_t start,
+                              uint64_t stop) {
+    bool may = pmo_op_joined(op);
+    for (uint64_t i = start; i < stop && !may; i++) {
+        may = cells[i].tag == PMO_REF;
+    }
+    return may;
+}
+
 static int splice_in_place(pmo_pool *pool, const pmo_op *op, pmo_container *list,
                            uint64_t start, uint64_t stop, const pmo_batch *batch) {
     pmo_cell *cells = cells_of(pool, list);
@@ -238,7 +249,7 @@ static int splice_in_place(pmo_pool *pool, const pmo_op *op, pmo_container *list
     uint64_t changed = shifts ? used : stop;
     /* Cells that are vacated are no part of the new state, so only a later operation
      * of the same transaction could overwrite them. */
-    if (changed > after && !pmo_op_joined(op)) {
+    if (changed > after && !others_may_follow(op, cells, start, stop)) {
         changed = after;
     }
     if (changed > start) {

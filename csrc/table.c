@@ -262,7 +262,7 @@ static int next_value(batch_cursor *at, pmo_value *value) {
         if (value->number < 0 || (uint64_t)value->number > batch->data_length - at->data) {
             return PMO_EINVAL;
         }
-        value->data = batch->data + at->data;
+        value->data = value->number ? batch->data + at->data : "";
         at->data += (uint64_t)value->number;
     }
     return PMO_OK;

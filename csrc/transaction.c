@@ -27,9 +27,7 @@ static int start(pmo_pool *pool) {
     pool->created.count = 0;
     pool->dead.count = 0;
     pool->foreign_dead.count = 0;
-    if (pool->freed.count > 0) {
-        pmo_map_clear(&pool->freed);
-    }
+    pmo_map_empty(&pool->freed);
     pool->tx_doomed = false;
     pool->used_before = pool->used;
     pool->root->in_flight = 1;
@@ -207,6 +205,7 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
     pool->counters.allocations++;
     pool->used += pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
     *offset = oid.off;
+    pmo_map_remove(&pool->freed, oid.off);
     return type_num == PMO_NUM_BODY ? PMO_OK : pmo_vector_push(&pool->created, oid.off);
 }
 
@@ -221,5 +220,5 @@ int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
     pool->writes++;
     pool->counters.frees++;
     pool->used -= size < pool->used ? size : pool->used;
-    return PMO_OK;
+    return pool->tx_open ? pmo_map_add(&pool->freed, offset, 1) : PMO_OK;
 }

@@ -27,10 +27,22 @@ int pmo_object_check(pmo_pool *pool, uint64_t offset) {
 
 /* ---- what garbage refers to --------------------------------------------------------- */
 
-/* A reference from garbage counts, but does not make its target reached. */
+/*
+ * Garbage never drops its references, and an interrupted sweep may have taken them
+ * off the counts already: with and without them a count is right.
+ */
 static int credit(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset) {
     PMO_TRY(pmo_gc_plausible(pool, gc, offset));
-    return *pmo_gc_mark_of(gc, offset) & PMO_GC_OBJECT ? pmo_gc_count(gc, offset) : PMO_OK;
+    bool reached = *pmo_gc_mark_of(gc, offset) & PMO_GC_OBJECT;
+    return reached ? pmo_map_add(&gc->credit, offset, 1) : PMO_OK;
+}
+
+static uint64_t most_references(struct pmo_collector *gc, uint64_t offset) {
+    if (gc->incomplete || gc->opaque) {
+        return UINT64_MAX;
+    }
+    const uint64_t *credit = pmo_map_find(&gc->credit, offset);
+    return pmo_gc_references(gc, offset) + (credit != NULL ? *credit : 0);
 }
 
 static int credit_from(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset) {
@@ -118,11 +130,10 @@ static int compare_object(pmo_pool *pool, struct pmo_collector *gc, uint64_t off
     if (layout < 0) {
         return PMO_OK;
     }
-    uint64_t found = pmo_gc_references(gc, offset);
-    if (header->refcount < found) {
+    if (header->refcount < pmo_gc_references(gc, offset)) {
         return pmo_corrupt(pool, offset, "an object's reference count is too small");
     }
-    if (header->refcount > found && !gc->incomplete && !gc->opaque) {
+    if (header->refcount > most_references(gc, offset)) {
         return pmo_corrupt(pool, offset, "an object's reference count is too large");
     }
     if (pmo_gc_usable(pool, offset) < object_size(pool, offset, layout)) {

@@ -95,6 +95,15 @@ void pmo_map_clear(pmo_map *map) {
     *map = (pmo_map){0};
 }
 
+void pmo_map_empty(pmo_map *map) {
+    if (map->count > 0 && map->room <= 1024) {
+        memset(map->keys, 0, map->room * sizeof(uint64_t));
+        map->count = 0;
+    } else if (map->count > 0) {
+        pmo_map_clear(map);
+    }
+}
+
 int pmo_buffer_reserve(pmo_buffer *buffer, uint64_t extra) {
     if (buffer->room - buffer->length >= extra) {
         return PMO_OK;

@@ -167,10 +167,10 @@ def _leaf(peek: Peeker, cell: Cell) -> _Shown:
 
 
 class _Describer:
-    def __init__(self, manager: MemoryManager) -> None:
+    def __init__(self, manager: MemoryManager, nested: bool = True) -> None:
         self._peek = Peeker(manager)
         self._manager = manager
-        self._nested_left = _NESTED_BUDGET
+        self._nested_left = _NESTED_BUDGET if nested else 0
         self._user_types: dict[int, tuple[Kind, str, tuple[Badge, ...]]] = {}
 
     def kind_of(self, facts: Facts) -> tuple[Kind, str, tuple[Badge, ...]]:
@@ -312,7 +312,7 @@ class _Describer:
         ]
         if facts.length > len(entries):
             rows.append(Gap(facts.length - len(entries)))
-        holds = any(isinstance(row, Row) and row.nested is not None for row in rows)
+        holds = any(isinstance(row, Row) and row.bytes and row.length for row in rows)
         notes = (_OWN_SIZE,) if holds else ()
         return Contents(Table(_VARIABLE_COLUMNS, tuple(rows)), facts.length, notes)
 
@@ -323,7 +323,7 @@ class _Describer:
         noun, plural = _NOUNS.get(kind, ("item", "items"))
         told = [Fact("size", size(facts.bytes))]
         if kind != "custom":
-            told.insert(0, Fact("length", count(facts.length, noun, plural)))
+            told.insert(0, Fact("holds", count(facts.length, noun, plural)))
         table = self.table(facts, kind, 1) if kind != "custom" else None
         types = {row.type for row in table.rows if isinstance(row, Row)} if table else set()
         if len(types) == 1 and kind not in ("dict", "object") and table is not None:
@@ -337,15 +337,15 @@ class _Describer:
         )
 
 
-def variables(manager: MemoryManager, used: int = 0) -> Contents:
+def variables(manager: MemoryManager, used: int = 0, nested: bool = True) -> Contents:
     """The variables under the root of *manager*'s pool; *used* bytes make their shares.
 
-    O(rows shown); takes the pool's lock.
+    O(rows shown), less without the *nested* contents; takes the pool's lock.
     """
     with manager.lock:
         if manager.attention:
             manager.attend()
-        return _Describer(manager).variables(used)
+        return _Describer(manager, nested).variables(used)
 
 
 def describe(handle: Any) -> Summary:

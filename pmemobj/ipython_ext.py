@@ -4,6 +4,9 @@ Magics parse, call the public interface and display; what they show is made by
 report.py. Several pools may be open at once, each under a name of its own.
 """
 
+# IPython's magic decorators carry no types.
+# mypy: disable-error-code="no-untyped-call,untyped-decorator"
+
 from __future__ import annotations
 
 import ast
@@ -35,6 +38,7 @@ from pmemobj.pool import open as open_pool
 from pmemobj.report import (
     TransactionInfo,
     Work,
+    explain,
     pool_info,
     pool_summary,
     recovery_info,
@@ -111,6 +115,8 @@ def _open_or_create(path: str, size: int | None, durability: str) -> PersistentO
 class PmemMagics(Magics):
     """Pools as workspaces of this notebook."""
 
+    shell: Any
+
     @magic_arguments()
     @argument("name", help="the pool: a path; it is created when it does not exist")
     @argument("--as", dest="variable", default="ws", help="the variable to bind (default: ws)")
@@ -150,12 +156,12 @@ class PmemMagics(Magics):
         try:
             pool = _open_or_create(path, size, args.durability or "auto")
         except PoolError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(explain(error)) from None
         try:
             workspace = Workspace(pool, variable)
         except WorkspaceRootError as error:
             pool.close()
-            raise UsageError(str(error)) from None
+            raise UsageError(explain(error)) from None
         _opened[variable] = _Opened(pool, workspace)
         self.shell.user_ns[variable] = workspace
         if not pool.recovery.clean or pool.recovery.classes_missing:
@@ -206,7 +212,7 @@ class PmemMagics(Magics):
         try:
             one.pool.close()
         except PmemobjError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(explain(error)) from None
         _forget_closed()
         _show(pool_summary(pool_info(one.pool)))
 
@@ -267,22 +273,26 @@ class PmemMagics(Magics):
         return run
 
     def _trim(self, error: BaseException) -> None:
-        """Let IPython show the cell's own frames only, not those that ran the cell."""
+        """Let IPython show the cell's own frames of *error*, not those that ran the cell."""
+        shell = self.shell
+        own = error.__traceback__
+        while own is not None and own.tb_frame.f_code.co_filename != __file__:
+            own = own.tb_next
+        while own is not None and own.tb_frame.f_code.co_filename == __file__:
+            own = own.tb_next
+        if own is None or own.tb_frame.f_globals is not shell.user_ns:
+            return
 
-        def render() -> list[str]:
-            own, frame = None, error.__traceback__
-            while frame is not None:
-                if frame.tb_frame.f_code.co_filename == __file__:
-                    own = frame.tb_next
-                frame = frame.tb_next
-            shown, skipped = (error.__traceback__, 1) if own is None else (own, 0)
-            lines: list[str] = self.shell.InteractiveTB.structured_traceback(
-                type(error), error, shown, tb_offset=skipped
-            )
-            return lines
+        def render() -> Any:
+            return shell.InteractiveTB.structured_traceback(type(error), error, own, tb_offset=0)
 
-        with suppress(AttributeError):
-            error._render_traceback_ = render  # type: ignore[attr-defined]
+        def forget(*_: object) -> None:
+            shell.events.unregister("post_run_cell", forget)
+            with suppress(AttributeError):
+                del error._render_traceback_  # type: ignore[attr-defined]
+
+        error._render_traceback_ = render  # type: ignore[attr-defined]
+        shell.events.register("post_run_cell", forget)
 
     def _named(self, variable: str) -> _Opened:
         one = _opened.get(variable)

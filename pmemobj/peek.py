@@ -19,7 +19,6 @@ __all__ = ["PREFIX", "Cell", "Facts", "Peeker"]
 PREFIX = 4096
 """Bytes of a payload that a look copies at most."""
 
-_FIRST_PAYLOAD_TAG = lib.PMO_STR
 _SCAN = 64
 _SCANS = 64
 _DERIVED_CANON = frozenset(
@@ -51,7 +50,7 @@ class Cell:
 
     @property
     def has_payload(self) -> bool:
-        return self.tag >= _FIRST_PAYLOAD_TAG
+        return self.tag >= codecs.FIRST_PAYLOAD_TAG
 
     @property
     def is_whole(self) -> bool:
@@ -84,7 +83,7 @@ class Peeker:
 
     def _cell(self, value: Any) -> Cell:
         tag, number = int(value.tag), int(value.number)
-        if tag < _FIRST_PAYLOAD_TAG:
+        if tag < codecs.FIRST_PAYLOAD_TAG:
             return Cell(tag, number)
         return Cell(tag, number, bytes(ffi.buffer(value.data, min(number, PREFIX))))
 
@@ -174,7 +173,7 @@ def _cells_of(batch: Any) -> list[Cell]:
     start = 0
     for index in range(count):
         tag, number = tags[index], int(batch.numbers[index])
-        if tag < _FIRST_PAYLOAD_TAG:
+        if tag < codecs.FIRST_PAYLOAD_TAG:
             cells.append(Cell(tag, number))
         else:
             cells.append(Cell(tag, number, bytes(ffi.buffer(batch.data + start, number))))

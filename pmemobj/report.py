@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmemobj._native import ffi, lib
@@ -19,6 +19,7 @@ from pmemobj.display.summary import (
     printable,
     size,
 )
+from pmemobj.errors import PmemobjError
 
 if TYPE_CHECKING:
     from pmemobj.checker import CheckReport
@@ -30,6 +31,7 @@ __all__ = [
     "TransactionInfo",
     "Work",
     "check_summary",
+    "explain",
     "pool_info",
     "pool_summary",
     "recovery_info",
@@ -61,7 +63,6 @@ class PoolInfo:
     used: int = 0
     on_disk: int = 0
     durability: str = ""
-    persistent_memory: bool = False
     in_transaction: bool = False
     recovered: bool = False
     classes: int = 0
@@ -104,14 +105,23 @@ class TransactionInfo:
     reason: str = ""
 
 
-def _on_disk(path: Path) -> int:
-    try:
-        if path.is_dir():
-            with os.scandir(path) as entries:
-                return sum(entry.stat().st_blocks * 512 for entry in entries if entry.is_file())
-        return path.stat().st_blocks * 512
-    except OSError:
-        return 0
+def explain(error: PmemobjError) -> str:
+    """An error's message for a person: the path first, no errno."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return place + error.strerror
+    return str(error)
+
+
+def _on_disk(path: str) -> int:
+    names = [path]
+    if os.path.isdir(path):
+        names = [os.path.join(home, name) for home, _, found in os.walk(path) for name in found]
+    blocks = 0
+    for name in names:
+        with suppress(OSError):
+            blocks += os.stat(name).st_blocks
+    return 512 * blocks
 
 
 def pool_info(pool: PersistentObjectPool) -> PoolInfo:
@@ -133,9 +143,8 @@ def pool_info(pool: PersistentObjectPool) -> PoolInfo:
         closed=False,
         size=info.size,
         used=info.used,
-        on_disk=_on_disk(Path(path)),
+        on_disk=_on_disk(path),
         durability=pool.durability,
-        persistent_memory=bool(info.is_pmem),
         in_transaction=in_transaction,
         recovered=not pool.recovery.clean,
         classes=classes,
@@ -169,7 +178,7 @@ def work_done(pool: PersistentObjectPool) -> Work:
 
 
 def _durability_badge(info: PoolInfo) -> Badge:
-    if info.durability == "process" and not info.persistent_memory:
+    if info.durability == "process":
         return Badge(
             "survives kill -9",
             "info",
@@ -189,16 +198,16 @@ def _badges(info: PoolInfo) -> tuple[Badge, ...]:
     state = Badge("open", "good")
     if info.recovered:
         state = Badge("recovered", "warn", "The session before this one did not close the pool.")
-    badges = (state, _durability_badge(info))
+    badges = [state, _durability_badge(info)]
     if info.in_transaction:
         hint = "What it changed is not committed yet."
-        badges += (Badge("transaction open", "warn", hint),)
-    return badges
+        badges.append(Badge("transaction open", "warn", hint))
+    return tuple(badges)
 
 
-def _meter(info: PoolInfo) -> Meter:
+def _meter(info: PoolInfo, holds: str = "") -> Meter:
     grows = ", grows as needed" if info.elastic else ""
-    caption = f"{size(info.used)} of {size(info.size)} used{grows}"
+    caption = f"{holds}{size(info.used)} of {size(info.size)} used{grows}"
     return Meter((Part(f"{size(info.used)} used", info.used),), info.size, caption)
 
 
@@ -224,8 +233,13 @@ def pool_summary(info: PoolInfo) -> Summary:
     )
 
 
-def workspace_summary(pool: PersistentObjectPool, name: str = "ws") -> Summary:
-    """The variables under the root of *pool*, in order. O(rows shown)."""
+def workspace_summary(pool: PersistentObjectPool, name: str = "ws", nested: bool = True) -> Summary:
+    """The variables under the root of *pool*, in order. O(rows shown).
+
+    Args:
+        name: what the workspace is called.
+        nested: tell the contents of containers too, which only HTML shows.
+    """
     info = pool_info(pool)
     path = printable(info.path)
     if info.closed:
@@ -233,13 +247,12 @@ def workspace_summary(pool: PersistentObjectPool, name: str = "ws") -> Summary:
         return Summary(
             name, path, badges=_badges(info), notes=(f"This pool is closed: {again} opens it.",)
         )
-    contents = variables(pool.mm, info.used)
+    contents = variables(pool.mm, info.used, nested)
     return Summary(
         name,
         path,
         badges=_badges(info),
-        meter=_meter(info),
-        facts=(Fact("variables", f"{contents.total:,}"),) if contents.total else (),
+        meter=_meter(info, count(contents.total, "variable") + ", " if contents.total else ""),
         table=contents.table,
         empty=f"Nothing is stored yet. {name}.x = 1 stores a variable x.",
         notes=contents.notes,
@@ -294,14 +307,13 @@ def transaction_summary(info: TransactionInfo) -> Summary:
             Fact("took", _duration(info.seconds)),
         )
         return Summary("committed", name, tone="good", facts=facts)
-    facts = (Fact("undone", size(info.work.bytes_written) + " of changes"),)
     note = f"Every persistent change of this cell was rolled back; {name} is as it was before it."
     return Summary(
         "rolled back",
         name,
         tone="bad",
         badges=(Badge(printable(info.reason), "bad"),) if info.reason else (),
-        facts=facts,
+        facts=(Fact("undone", size(info.work.bytes_written) + " of changes"),),
         notes=(note, "Ordinary Python variables keep what the cell did to them."),
     )
 

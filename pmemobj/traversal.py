@@ -127,7 +127,12 @@ def _offsets(mm: MemoryManager, oids: Iterable[Any]) -> list[int]:
     """Offsets of those oids that lie in the pool; immediate ones and OID_NULL do not."""
     offsets = []
     for oid in oids:
-        uuid_lo, offset = mm.otuple(oid)
+        try:
+            uuid_lo, offset = mm.otuple(oid)
+        except (TypeError, ValueError):
+            raise InvalidOidError(
+                f"{oid!r} is no oid; _p_traverse and _p_substructures give oids"
+            ) from None
         if uuid_lo != mm.uuid_lo or offset == 0:
             continue
         if not 0 < offset < OFFSETS_END:

@@ -6,7 +6,7 @@ is the pool's root.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from keyword import iskeyword
@@ -18,6 +18,11 @@ from pmemobj.errors import WorkspaceNameError, WorkspaceRootError
 from pmemobj.report import workspace_summary
 
 if TYPE_CHECKING:
+    from pmemobj.containers.dict import (
+        PersistentDictItems,
+        PersistentDictKeys,
+        PersistentDictValues,
+    )
     from pmemobj.pool import PersistentObjectPool
 
 __all__ = ["Workspace"]
@@ -73,15 +78,15 @@ class Workspace:
         """The variable *name*, or *default*. O(1)."""
         return self._root.get(name, default)
 
-    def keys(self) -> KeysView[Any]:
+    def keys(self) -> PersistentDictKeys:
         """The names, in the order in which they were first assigned."""
         return self._root.keys()
 
-    def values(self) -> ValuesView[Any]:
+    def values(self) -> PersistentDictValues:
         """The values, in order."""
         return self._root.values()
 
-    def items(self) -> ItemsView[Any, Any]:
+    def items(self) -> PersistentDictItems:
         """Names and values, in order."""
         return self._root.items()
 
@@ -133,7 +138,7 @@ class Workspace:
         return [name for name in self._root if isinstance(name, str)]
 
     def __repr__(self) -> str:
-        return text.render(workspace_summary(self._pool, self._name))
+        return text.render(workspace_summary(self._pool, self._name, nested=False))
 
     def _repr_html_(self) -> str:
         return html.render(workspace_summary(self._pool, self._name))

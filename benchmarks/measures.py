@@ -1,0 +1,327 @@
+"""What is measured: one function per contender, each run in a process of its own.
+
+``python -m benchmarks.measures NAME DIRECTORY`` prints the seconds that one operation
+took, averaged over the run, and nothing else. DIRECTORY is empty and thrown away after.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+COMMITS = 100_000
+READS = 500_000
+KEYS = 1_000
+ELEMENTS = 1_000_000
+
+Measure = Callable[[Path], float]
+MEASURES: dict[str, Measure] = {}
+
+
+def measure(name: str) -> Callable[[Measure], Measure]:
+    def register(function: Measure) -> Measure:
+        MEASURES[name] = function
+        return function
+
+    return register
+
+
+def run_measure(name: str, directory: Path) -> float:
+    """Run one contender in a process of its own; the seconds of one operation."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.measures", name, str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{name} failed:\n{done.stderr}")
+    return float(json.loads(done.stdout))
+
+
+@contextmanager
+def fresh_pool(directory: Path, size: int = 64 * MIB) -> Iterator[Any]:
+    import pmemobj
+
+    with pmemobj.create(directory / "bench.pool", pool_size=size, durability="process") as pool:
+        pool.root = {}
+        yield pool
+
+
+# ---- raw libpmemobj -----------------------------------------------------------------
+
+
+def build_raw(directory: Path) -> Path:
+    """Compile raw.c; the program's path."""
+    program = directory / "raw"
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "libpmemobj"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    source = Path(__file__).with_name("raw.c")
+    subprocess.run(["cc", "-O2", "-rdynamic", str(source), "-o", str(program), *flags], check=True)
+    return program
+
+
+def raw(shape: str) -> Measure:
+    def run(directory: Path) -> float:
+        program = build_raw(directory)
+        return float(
+            subprocess.run(
+                [str(program), str(directory / "raw.pool"), shape, str(3 * COMMITS)],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+
+    return run
+
+
+for shape in ("word", "store", "append", "insert"):
+    measure(f"raw-{shape}")(raw(shape))
+
+
+# ---- one committed change -------------------------------------------------------------
+
+
+@measure("dict-replace")
+def dict_replace(directory: Path) -> float:
+    with fresh_pool(directory) as pool:
+        keys = [f"key{i}" for i in range(KEYS)]
+        pool.root["d"] = dict.fromkeys(keys, 0)
+        stored = pool.root["d"]
+        rounds = COMMITS // KEYS
+        start = time.perf_counter()
+        for i in range(rounds):
+            for key in keys:
+                stored[key] = i
+        return (time.perf_counter() - start) / (rounds * KEYS)
+
+
+@measure("dict-insert")
+def dict_insert(directory: Path) -> float:
+    with fresh_pool(directory) as pool:
+        pool.root["d"] = {}
+        stored = pool.root["d"]
+        keys = [f"key{i}" for i in range(COMMITS)]
+        start = time.perf_counter()
+        for key in keys:
+            stored[key] = 1
+        return (time.perf_counter() - start) / COMMITS
+
+
+@measure("list-append")
+def list_append(directory: Path) -> float:
+    with fresh_pool(directory) as pool:
+        pool.root["l"] = []
+        stored = pool.root["l"]
+        start = time.perf_counter()
+        for i in range(COMMITS):
+            stored.append(i)
+        return (time.perf_counter() - start) / COMMITS
+
+
+@measure("list-replace")
+def list_replace(directory: Path) -> float:
+    with fresh_pool(directory) as pool:
+        pool.root["l"] = [0] * KEYS
+        stored = pool.root["l"]
+        rounds = COMMITS // KEYS
+        start = time.perf_counter()
+        for i in range(rounds):
+            for index in range(KEYS):
+                stored[index] = i
+        return (time.perf_counter() - start) / (rounds * KEYS)
+
+
+# ---- warm reads -------------------------------------------------------------------------
+
+
+def seconds_per_read(container: Any, keys: list[Any]) -> float:
+    for key in keys:
+        container[key]
+    rounds = READS // len(keys)
+    start = time.perf_counter()
+    for _ in range(rounds):
+        for key in keys:
+            container[key]
+    return (time.perf_counter() - start) / (rounds * len(keys))
+
+
+def names() -> list[str]:
+    return [f"key{i}" for i in range(KEYS)]
+
+
+@contextmanager
+def zodb_root() -> Iterator[Any]:
+    import ZODB
+
+    database = ZODB.DB(None)
+    with database.transaction() as connection:
+        yield connection.root()
+    database.close()
+
+
+@measure("read-dict-plain")
+def read_dict_plain(directory: Path) -> float:
+    return seconds_per_read(dict.fromkeys(names(), 7), names())
+
+
+@measure("read-dict-pmemobj")
+def read_dict_pmemobj(directory: Path) -> float:
+    with fresh_pool(directory) as pool:
+        pool.root["d"] = dict.fromkeys(names(), 7)
+        return seconds_per_read(pool.root["d"], names())
+
+
+@measure("read-dict-zodb")
+def read_dict_zodb(directory: Path) -> float:
+    import transaction
+    from persistent.mapping import PersistentMapping
+
+    with zodb_root() as root:
+        root["d"] = PersistentMapping(dict.fromkeys(names(), 7))
+        transaction.commit()
+        return seconds_per_read(root["d"], names())
+
+
+@measure("read-list-plain")
+def read_list_plain(directory: Path) -> float:
+    return seconds_per_read([7] * KEYS, list(range(KEYS)))
+
+
+@measure("read-list-pmemobj")
+def read_list_pmemobj(directory: Path) -> float:
+    with fresh_pool(directory) as pool:
+        pool.root["l"] = [7] * KEYS
+        return seconds_per_read(pool.root["l"], list(range(KEYS)))
+
+
+@measure("read-list-zodb")
+def read_list_zodb(directory: Path) -> float:
+    import transaction
+    from persistent.list import PersistentList
+
+    with zodb_root() as root:
+        root["l"] = PersistentList([7] * KEYS)
+        transaction.commit()
+        return seconds_per_read(root["l"], list(range(KEYS)))
+
+
+# ---- a list of a million ints -----------------------------------------------------------
+
+
+def small_ints() -> list[int]:
+    return list(range(ELEMENTS))
+
+
+def large_ints() -> list[int]:
+    generator = random.Random(1)
+    return [generator.getrandbits(62) for _ in range(ELEMENTS)]
+
+
+def pickled(values: list[int], directory: Path) -> float:
+    start = time.perf_counter()
+    with (directory / "ints.pickle").open("wb") as file:
+        pickle.dump(values, file, protocol=pickle.HIGHEST_PROTOCOL)
+    return time.perf_counter() - start
+
+
+def stored(values: list[int], directory: Path) -> float:
+    with fresh_pool(directory, 128 * MIB) as pool:
+        start = time.perf_counter()
+        pool.root["ints"] = values
+        return time.perf_counter() - start
+
+
+@measure("ints-small-pickle")
+def ints_small_pickle(directory: Path) -> float:
+    return pickled(small_ints(), directory)
+
+
+@measure("ints-small-pmemobj")
+def ints_small_pmemobj(directory: Path) -> float:
+    return stored(small_ints(), directory)
+
+
+@measure("ints-large-pickle")
+def ints_large_pickle(directory: Path) -> float:
+    return pickled(large_ints(), directory)
+
+
+@measure("ints-large-pmemobj")
+def ints_large_pmemobj(directory: Path) -> float:
+    return stored(large_ints(), directory)
+
+
+# ---- opening ------------------------------------------------------------------------------
+
+
+def opened(directory: Path, size: int, content: Any) -> float:
+    """Create and close the pool in another process, then time opening it in this one."""
+    path = directory / "bench.pool"
+    build = (
+        "import pmemobj, sys\n"
+        "with pmemobj.create(sys.argv[1], pool_size=int(sys.argv[2])) as pool:\n"
+        f"    pool.root = {content}\n"
+    )
+    subprocess.run([sys.executable, "-c", build, str(path), str(size)], check=True)
+    import pmemobj
+
+    start = time.perf_counter()
+    pool = pmemobj.open(path)
+    seconds = time.perf_counter() - start
+    pool.close()
+    return seconds
+
+
+@measure("open-64MiB")
+def open_small(directory: Path) -> float:
+    return opened(directory, 64 * MIB, {})
+
+
+@measure("open-64MiB-full")
+def open_full(directory: Path) -> float:
+    return opened(directory, 64 * MIB, "[str(i) for i in range(2_000_000)]")
+
+
+@measure("open-10GiB")
+def open_large(directory: Path) -> float:
+    return opened(directory, 10 * GIB, {})
+
+
+# ---- importing ------------------------------------------------------------------------------
+
+
+def started(statement: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", statement], check=True)
+    return time.perf_counter() - start
+
+
+@measure("start-python")
+def start_python(directory: Path) -> float:
+    return started("pass")
+
+
+@measure("start-pmemobj")
+def start_pmemobj(directory: Path) -> float:
+    return started("import pmemobj")
+
+
+if __name__ == "__main__":
+    print(json.dumps(MEASURES[sys.argv[1]](Path(sys.argv[2]))))

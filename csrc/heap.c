@@ -1,0 +1,168 @@
+/*
+ * Which offsets are allocations. Asked about any other offset, libpmemobj may end the
+ * process; so the answer is read from its heap's metadata, whose format (version 1) is
+ * part of every pool file.
+ */
+#include "internal.h"
+
+#define HEAP_OFFSET_AT 5136u /* see pool.c */
+#define HEAP_HEADER 1024u
+#define HEAP_MAJOR_AT 16u
+#define HEAP_MAJOR 1u
+#define ZONE_MAGIC 0xc3f0a2d2u
+#define ZONE_HEADER 64u
+#define MOST_CHUNKS 65528u
+#define CHUNK_SIZE 262144u
+#define ZONE_METADATA (ZONE_HEADER + (uint64_t)MOST_CHUNKS * sizeof(chunk_header))
+#define ZONE_SIZE (ZONE_METADATA + (uint64_t)MOST_CHUNKS * CHUNK_SIZE)
+#define BLOCK_SIZE_MASK ((1ull << 48) - 1)
+#define DEFAULT_BITMAP 304u
+
+enum chunk_type { CHUNK_USED = 3, CHUNK_RUN = 4, CHUNK_RUN_DATA = 5 };
+enum chunk_flag { COMPACT_HEADER = 1, NO_HEADER = 2, ALIGNED = 4, FLEXIBLE_BITMAP = 8 };
+
+typedef struct chunk_header {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t size; /* in chunks; RUN_DATA: distance to the run's first chunk */
+} chunk_header;
+
+typedef struct run {
+    uint64_t unit; /* bytes */
+    uint64_t alignment;
+    uint64_t bitmap[];
+} run;
+
+/* A run's units: the bitmap's bits, and where the first one lies. */
+typedef struct run_shape {
+    uint64_t count;
+    uint64_t first;
+} run_shape;
+
+static uint64_t header_bytes(uint16_t flags) {
+    if (flags & COMPACT_HEADER) {
+        return 16;
+    }
+    return flags & NO_HEADER ? 0 : 64;
+}
+
+static run_shape shape_of(const run *at, const chunk_header *header) {
+    uint64_t content = (uint64_t)header->size * CHUNK_SIZE - sizeof(run);
+    uint64_t bitmap = DEFAULT_BITMAP;
+    if (header->flags & FLEXIBLE_BITMAP) {
+        uint64_t words = (content / at->unit + 63) / 64 + sizeof(run) / 8;
+        bitmap = (words + 7) / 8 * 64 - sizeof(run);
+    }
+    run_shape shape = {.first = sizeof(run) + bitmap};
+    if (content > bitmap) {
+        shape.count = (content - bitmap) / at->unit;
+    }
+    return shape;
+}
+
+static bool unit_used(const run *at, uint64_t unit) {
+    return at->bitmap[unit / 64] >> (unit % 64) & 1;
+}
+
+/* How many units the block that starts at unit spans; 0: damage. */
+static uint64_t units_of(const run *at, run_shape shape, uint16_t flags, uint64_t unit) {
+    if (flags & NO_HEADER) {
+        return 1;
+    }
+    uint64_t size = 0;
+    const char *block = (const char *)at + shape.first + unit * at->unit;
+    memcpy(&size, block + (flags & COMPACT_HEADER ? 0 : 8), sizeof size);
+    return ((size & BLOCK_SIZE_MASK) + at->unit - 1) / at->unit;
+}
+
+static bool block_in_run(const char *chunk, const chunk_header *header, uint64_t position) {
+    const run *at = (const run *)(const void *)chunk;
+    if (at->unit == 0 || header->size == 0) {
+        return false;
+    }
+    run_shape shape = shape_of(at, header);
+    if (header->flags & ALIGNED && at->alignment != 0) {
+        uint64_t start = (uint64_t)(uintptr_t)(chunk + shape.first) + header_bytes(header->flags);
+        shape.first += (at->alignment - start % at->alignment) % at->alignment;
+    }
+    uint64_t first = shape.first + header_bytes(header->flags);
+    if (position < first || (position - first) % at->unit != 0) {
+        return false;
+    }
+    uint64_t wanted = (position - first) / at->unit;
+    if (wanted >= shape.count || !unit_used(at, wanted)) {
+        return false;
+    }
+    uint64_t unit = 0;
+    while (unit < wanted) {
+        uint64_t span = unit_used(at, unit) ? units_of(at, shape, header->flags, unit) : 1;
+        if (span == 0) {
+            return false;
+        }
+        unit += span;
+    }
+    return unit == wanted;
+}
+
+static bool block_in_zone(pmo_pool *pool, uint64_t zone, uint64_t position) {
+    uint32_t start[2] = {0, 0}; /* magic, chunks */
+    if (position < ZONE_METADATA || pmo_bounds(pool, zone, ZONE_METADATA) != PMO_OK) {
+        return false;
+    }
+    memcpy(start, pmo_at(pool, zone), sizeof start);
+    uint64_t number = (position - ZONE_METADATA) / CHUNK_SIZE;
+    if (start[0] != ZONE_MAGIC || number >= start[1]) {
+        return false;
+    }
+    const chunk_header *headers = pmo_at(pool, zone + ZONE_HEADER);
+    if (headers[number].type == CHUNK_RUN_DATA && headers[number].size <= number) {
+        number -= headers[number].size;
+    }
+    const chunk_header *header = &headers[number];
+    position -= ZONE_METADATA + number * CHUNK_SIZE;
+    if (header->type == CHUNK_USED) {
+        return position == header_bytes(header->flags);
+    }
+    const char *chunk = pmo_at(pool, zone + ZONE_METADATA + number * CHUNK_SIZE);
+    return header->type == CHUNK_RUN && block_in_run(chunk, header, position);
+}
+
+uint64_t pmo_heap_start(const pmo_pool *pool) {
+    uint64_t heap = 0;
+    memcpy(&heap, pool->base + HEAP_OFFSET_AT, sizeof heap);
+    return heap;
+}
+
+static bool committed(pmo_pool *pool, uint64_t offset) {
+    uint64_t heap = pmo_heap_start(pool);
+    if (offset < heap + HEAP_HEADER || pmo_bounds(pool, heap, HEAP_HEADER) != PMO_OK) {
+        return false;
+    }
+    uint64_t major = 0;
+    memcpy(&major, pmo_at(pool, heap + HEAP_MAJOR_AT), sizeof major);
+    if (memcmp(pmo_at(pool, heap), "MEMORY_HEAP_HDR", 16) != 0 || major != HEAP_MAJOR) {
+        return true; /* a heap of a kind that this file cannot read */
+    }
+    uint64_t position = offset - heap - HEAP_HEADER;
+    return block_in_zone(pool, offset - position % ZONE_SIZE, position % ZONE_SIZE);
+}
+
+/* libpmemobj marks what a transaction allocates only when it commits. */
+static bool created_now(const pmo_pool *pool, uint64_t offset) {
+    for (uint64_t i = pool->created.count; i > 0; i--) {
+        if (pool->created.items[i - 1] == offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool pmo_is_allocation(pmo_pool *pool, uint64_t offset) {
+    if (offset % 16 != 0 || pmo_bounds(pool, offset, 1) != PMO_OK) {
+        return false;
+    }
+    if (pool->tx_open && pmo_map_find(&pool->freed, offset) != NULL) {
+        return false;
+    }
+    return committed(pool, offset) || (pool->tx_open && created_now(pool, offset));
+}

@@ -1,0 +1,42 @@
+"""The command line: ``pmemobj COMMAND`` or ``python -m pmemobj COMMAND``.
+
+One module per command, each with ``add(subparsers)`` and ``run(args, terminal) -> int``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pmemobj.cli import check, demo, info, ls
+from pmemobj.cli.terminal import Terminal
+from pmemobj.errors import PmemobjError
+from pmemobj.report import explain
+
+__all__ = ["main"]
+
+COMMANDS = (demo, info, ls, check)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status: 0 well, 1 found something wrong, 2 could not."""
+    parser = argparse.ArgumentParser(
+        prog="pmemobj", description="Python objects in a pool that survive kill -9."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(subparsers)
+    args = parser.parse_args(argv)
+    terminal = Terminal(sys.stdout)
+    try:
+        return int(args.run(args, terminal))
+    except PmemobjError as error:
+        print(f"pmemobj {args.command}: {explain(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"pmemobj {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

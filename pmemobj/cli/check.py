@@ -1,0 +1,40 @@
+"""``pmemobj check PATH``: verify every object of a pool."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+import pmemobj
+from pmemobj.checker import check_pool
+from pmemobj.cli.terminal import Terminal
+from pmemobj.report import check_summary
+
+__all__ = ["add", "run"]
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("check", help="verify everything in a pool")
+    parser.add_argument("path", help="the pool's file or directory")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Verify the pool: 0 when it is sound, 1 when damage was found."""
+    with pmemobj.open(args.path) as pool:
+        report = check_pool(pool.mm, _progress(terminal))
+        terminal.settle()
+        terminal.show(check_summary(os.fspath(pool.path), report))
+    return 0 if report.ok else 1
+
+
+def _progress(terminal: Terminal) -> Any:
+    if not terminal.interactive:
+        return None
+
+    def show(phase: str, done: int, total: int | None) -> None:
+        terminal.rewrite(f"{phase}: {done:,}" + (f" of {total:,}" if total else ""))
+
+    return show

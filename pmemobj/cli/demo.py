@@ -1,0 +1,38 @@
+"""``pmemobj demo``: kill a notebook's kernel at work, and show what a new one finds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pmemobj.cli.terminal import Terminal
+from pmemobj.errors import PmemobjError
+
+__all__ = ["add", "run"]
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "demo", help="kill a kernel at work with SIGKILL, and show what survived"
+    )
+    parser.add_argument(
+        "--out",
+        default="pmemobj-demo",
+        type=Path,
+        metavar="DIR",
+        help="where the executed notebook goes (default: %(default)s)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """0 when everything committed survived and nothing uncommitted did, else 1."""
+    try:
+        from pmemobj.cli.survival import Survival
+    except ModuleNotFoundError as error:
+        raise PmemobjError(
+            f"the demonstration needs {error.name}: pip install 'pmemobj[jupyter]'"
+        ) from None
+    return Survival(terminal, args.out).run()

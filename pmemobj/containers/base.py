@@ -1,0 +1,345 @@
+"""What every stored object's Python handle shares: identity, attachment, comparison of kinds.
+
+A handle is a small volatile object: the manager, the offset of the data, a read-through
+cache. There is at most one live handle per stored object, so ``root["a"] is root["a"]``.
+Every attribute whose name starts with ``_p_`` belongs to the library.
+
+How caching stays right, in three rules:
+
+* a mutator removes what it changes from ``_p_cache`` before it calls the core;
+* a reader fills ``_p_cache`` only while it holds the manager's lock;
+* at the first change inside an explicit transaction the manager calls ``_p_suspend``:
+  from then to the end of the transaction the cache keeps nothing.
+
+``_p_moves`` tells iterators that something changed since they read ahead. An
+insertion or a replaced value counts 1, a removal counts ``REMOVAL``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+
+from pmemobj._native import ffi, lib
+from pmemobj.codecs import decode_batch
+from pmemobj.errors import DetachedObjectError, MissingAttributeError, MissingClassError
+
+if TYPE_CHECKING:
+    from pmemobj.manager import MemoryManager
+
+__all__ = [
+    "BATCH",
+    "CACHEABLE_PAYLOAD",
+    "CACHE_LIMIT",
+    "CLASS_DEFINED",
+    "DETACHED",
+    "FIRST_READ",
+    "LARGEST_READ",
+    "MISSING",
+    "NO_VALUES",
+    "REMOVAL",
+    "PlainObject",
+    "Run",
+    "Stored",
+    "capture",
+    "guard_attributes",
+    "make_placeholder",
+    "missing_attribute",
+    "refuse_change",
+]
+
+CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
+CACHEABLE_PAYLOAD = 65536  # bytes: a longer string is decoded anew at every read
+FIRST_READ = 64  # elements that an iterator reads ahead at first
+LARGEST_READ = 8192  # and at most
+REMOVAL = 1 << 32  # what a removal adds to _p_moves
+
+BATCH = ffi.typeof("pmo_batch *")
+NO_VALUES = ffi.new(BATCH)  # an empty run of values
+
+
+CLASS_DEFINED: list[Callable[[type], object]] = []  # each is called with every new subclass
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING: Any = _Missing()
+
+
+class _NoCache(dict[Any, Any]):
+    """The cache of a handle that is being changed: it keeps nothing."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+class _Detached:
+    """Stands in for the manager of a handle that no pool has adopted."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise DetachedObjectError(
+            "this object belongs to no pool: persistent objects are made with "
+            "pool.new(cls, ...), or by putting plain values into a persistent container"
+        )
+
+
+DETACHED: Any = _Detached()
+
+
+class Stored:
+    """The handle of an object that lies in a pool.
+
+    Made by ``pool.new(cls, ...)`` and by reading a reference; never by calling the class.
+    """
+
+    __slots__ = ("__weakref__", "_p_cache", "_p_mm", "_p_moves", "_p_off")
+
+    _p_layout: ClassVar[int]  # in the classes that are a kind of their own
+
+    _p_mm: MemoryManager
+    _p_off: int
+    _p_cache: dict[Any, Any]
+    _p_moves: int
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = object.__new__(cls)
+        _set_manager(self, DETACHED)
+        _set_offset(self, 0)
+        _set_cache(self, {})
+        _set_moves(self, 0)
+        return self
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        kinds = [base for base in cls.__mro__ if "_p_layout" in vars(base)]
+        strangers = [
+            base
+            for base in cls.__mro__
+            if not issubclass(base, Stored) and ("_p_new" in vars(base))
+        ]
+        if len(kinds) > 1 or strangers:
+            names = ", ".join(base.__qualname__ for base in kinds + strangers)
+            raise TypeError(f"{cls.__qualname__}: persistent types may not be mixed ({names})")
+        for hook in tuple(CLASS_DEFINED):
+            hook(cls)
+
+    @property
+    def _p_oid(self) -> tuple[int, int]:
+        return (self._p_mm.uuid_lo, self._p_off)
+
+    def _p_new(self, manager: MemoryManager) -> None:
+        """Make the empty stored object that this new handle stands for."""
+        _set_manager(self, manager)
+        manager.create(self)
+
+    def _p_resurrect(self, manager: MemoryManager, oid: tuple[int, int]) -> None:
+        """Stand for the object stored at *oid*."""
+        _set_manager(self, manager)
+        _set_offset(self, oid[1])
+        manager.adopt(self)
+
+    def _p_traverse(self) -> Iterator[tuple[int, int]]:
+        """The oids of the objects that this one refers to, one per reference."""
+        raise NotImplementedError
+
+    def _p_substructures(self) -> Iterator[tuple[int, int]]:
+        """Nothing: the core keeps the storage of its own containers."""
+        return iter(())
+
+    def _p_suspend(self) -> None:
+        """The object is about to change in an explicit transaction: cache nothing until its end."""
+        self._p_cache = _NoCache()
+
+    def _p_refresh(self) -> None:
+        """The object may be another than before: read everything again."""
+        self._p_cache = {}
+        self._p_moves += REMOVAL
+
+    def _p_poison(self) -> None:
+        """The object no longer exists: every use of the handle raises from now on."""
+        self._p_off = 1
+        self._p_refresh()
+
+    def _p_length(self) -> int:
+        mm = self._p_mm
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            length: int = lib.pmo_length(mm.ctx, self._p_off)
+            if length < 0:
+                mm.finish(length, self)
+        return length
+
+    def _p_remember(self, key: Any, value: Any, size: int) -> None:
+        """Cache a value that was just read, whose payload has *size* bytes. Holds the lock."""
+        if size <= CACHEABLE_PAYLOAD:
+            cache = self._p_cache
+            if len(cache) >= CACHE_LIMIT:
+                cache.clear()
+            cache[key] = value
+
+    def _check(self) -> None:
+        """Verify every invariant of the stored object.
+
+        Raises:
+            PoolCorruptedError: one does not hold.
+        """
+        mm = self._p_mm
+        with mm.lock:
+            status = lib.pmo_object_check(mm.ctx, self._p_off)
+            if status:
+                mm.finish(status, self)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the count, the memory, first and last items. O(items shown)."""
+        from pmemobj.describe import to_html
+
+        return to_html(self)
+
+    def _p_plain_children(self) -> list[Any]:
+        """The values from which ``_p_plain_fill`` or ``_p_plain_build`` makes the plain copy."""
+        raise NotImplementedError
+
+    def _p_plain_shell(self) -> Any:
+        """A new empty plain copy, or MISSING if only ``_p_plain_build`` can make it."""
+        raise NotImplementedError
+
+    def _p_plain_fill(self, shell: Any, children: list[Any]) -> None:
+        """Put the copied *children* into *shell*."""
+        raise NotImplementedError
+
+    def _p_plain_build(self, children: list[Any]) -> Any:
+        """The plain copy of an object whose copy cannot be filled later."""
+        raise NotImplementedError
+
+
+class Run(NamedTuple):
+    """A batch, copied out of the core's scratch memory."""
+
+    count: int
+    tag: int
+    tags: bytes | None
+    numbers: bytes
+    data: bytes
+
+    def values(self, mm: MemoryManager) -> list[Any]:
+        """The values, references resurrected. Caller: holds the lock."""
+        return decode_batch(*self, mm.resurrect_offset, mm.allow_pickle)
+
+    def references(self, uuid_lo: int) -> Iterator[tuple[int, int]]:
+        """The oids of the objects that the run refers to."""
+        if self.tags is None:
+            if self.tag == lib.PMO_REF:
+                yield from ((uuid_lo, number) for number in memoryview(self.numbers).cast("q"))
+            return
+        for tag, number in zip(self.tags, memoryview(self.numbers).cast("q"), strict=True):
+            if tag == lib.PMO_REF:
+                yield (uuid_lo, number)
+
+
+def capture(batch: Any) -> Run:
+    """Copy a filled batch before anything else can reuse the core's scratch memory."""
+    count = batch.count
+    return Run(
+        count,
+        batch.tag,
+        bytes(ffi.buffer(batch.tags, count)) if batch.tags else None,
+        bytes(ffi.buffer(batch.numbers, 8 * count)) if count else b"",
+        bytes(ffi.buffer(batch.data, batch.data_length)) if batch.data_length else b"",
+    )
+
+
+_set_manager = Stored.__dict__["_p_mm"].__set__
+_set_offset = Stored.__dict__["_p_off"].__set__
+_set_cache = Stored.__dict__["_p_cache"].__set__
+_set_moves = Stored.__dict__["_p_moves"].__set__
+
+
+def guard_attributes(cls: type) -> None:
+    """Let instances of a container's subclass have volatile attributes only, named ``_v_...``.
+
+    An attribute of any other name would be lost without a word when the pool is closed.
+    """
+    if "__setattr__" in vars(cls):
+        return
+
+    def __setattr__(self: Any, name: str, value: Any) -> None:
+        if not name.startswith(("_v_", "_p_")) and name != "__class__":
+            found = getattr(type(self), name, None)
+            if found is None or not hasattr(type(found), "__set__"):
+                raise AttributeError(
+                    f"{type(self).__name__!r} object keeps elements, not attributes: {name!r} "
+                    "would be lost with the handle (a name like '_v_...' says that it may be, "
+                    "a PersistentObject keeps attributes)",
+                    name=name,
+                    obj=self,
+                )
+        object.__setattr__(self, name, value)
+
+    cls.__setattr__ = __setattr__  # type: ignore[assignment, method-assign]
+
+
+def make_placeholder(name: str, base: type, writers: Iterable[str] = ()) -> type:
+    """The class that stands in for the missing class *name* ("module:qualname") of kind *base*.
+
+    Its instances can be read as those of *base*; the methods named by *writers* are refused.
+    """
+    module, _, qualname = name.partition(":")
+    namespace: dict[str, Any] = dict.fromkeys(writers, _refuse)
+    if not hasattr(base, "__getattr__"):
+        namespace["__getattr__"] = missing_attribute
+    namespace["__repr__"] = _placeholder_repr
+    namespace["__doc__"] = f"Stands in for {name}, which is not defined. Nothing is lost."
+    namespace["_p_missing"] = name
+    cls = type(base)("Placeholder", (base,), namespace)
+    cls.__module__, cls.__qualname__ = module, qualname  # not earlier: it is no definition
+    cls.__name__ = qualname.rpartition(".")[2]
+    return cls
+
+
+def refuse_change(placeholder: Any) -> NoReturn:
+    """Raise: an object whose class is missing cannot be changed."""
+    name = placeholder._p_missing
+    raise MissingClassError(
+        f"an object of the class {name} cannot be changed while that class is not defined; "
+        "define or import it, and this object becomes one of it",
+        name=name,
+    )
+
+
+def _refuse(self: Any, *args: Any, **kwargs: Any) -> Any:
+    refuse_change(self)
+
+
+def missing_attribute(placeholder: Any, attribute: str) -> Any:
+    """Raise: the attribute is not stored, and the class that may have it is missing."""
+    name = placeholder._p_missing
+    raise MissingAttributeError(
+        f"no stored attribute {attribute!r}, and the class {name}, which may have one, is not "
+        "defined; define or import it",
+        name=name,
+    )
+
+
+def _placeholder_repr(self: Any) -> str:
+    shown = super(type(self), self).__repr__()
+    return f"<placeholder of the missing class {self._p_missing}: {shown}>"
+
+
+class PlainObject:
+    """The plain copy of a PersistentObject: its attributes, and the name of its class.
+
+    Compared and hashed by identity, as the original was.
+    """
+
+    def __init__(self, class_name: str = "object") -> None:
+        self.__dict__["_v_class_name"] = class_name
+
+    def __repr__(self) -> str:
+        shown = (f"{k}={v!r}" for k, v in self.__dict__.items() if not k.startswith("_v_"))
+        return f"<plain {self.__dict__['_v_class_name']} {', '.join(shown)}>"

@@ -1,0 +1,477 @@
+"""PersistentDict: a dict that lies in the pool, and its live views."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    MutableMapping,
+    Set,
+    ValuesView,
+)
+from types import GenericAlias, MappingProxyType
+from typing import Any, ClassVar, NoReturn
+
+from pmemobj._native import lib
+from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
+from pmemobj.containers.represent import represent
+from pmemobj.containers.table import StoredTable
+from pmemobj.errors import DetachedObjectError
+from pmemobj.typetable import register_builtin
+
+__all__ = [
+    "PersistentDict",
+    "PersistentDictItems",
+    "PersistentDictKeys",
+    "PersistentDictValues",
+]
+
+
+class PersistentDict(StoredTable):
+    """A dict in a pool: ``pool.new(PersistentDict, mapping_or_pairs, **more)``.
+
+    Behaves as ``dict`` does: in the order of insertion, with live views. Every method that
+    changes it is one transaction, durable on return or when the outermost open transaction
+    commits; when it raises, nothing has changed (``update`` included). Plain lists, dicts,
+    sets and the tuples that hold some are converted on the way in (shared references and
+    cycles kept), so what is read back is their persistent counterpart.
+
+    Keys are what ``dict`` takes and the pool can store; 1, 1.0 and True are one key. A NaN
+    is found again by its bits. ``copy()`` and ``|`` give plain dicts, ``|=`` changes the
+    dict in the pool. A dict "from keys" is ``pool.new(PersistentDict, dict.fromkeys(keys))``.
+
+    Every method that stores something can raise, before anything is changed:
+        UnstorableError: no codec covers a key or a value.
+        ForeignObjectError: one lives in another pool.
+        PoolFullError: there is no room.
+    """
+
+    __slots__ = ()
+
+    _p_layout: ClassVar[int] = lib.PMO_LAYOUT_DICT
+    _p_noun: ClassVar[str] = "dictionary"
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        guard_attributes(cls)
+
+    def __init__(self, mapping_or_iterable: Any = (), /, **more: Any) -> None:
+        """Add the items of *mapping_or_iterable* and *more*. O(their number)."""
+        pairs = _pairs(mapping_or_iterable)
+        pairs.extend(more.items())
+        if pairs or not self._p_off:
+            self._p_update(pairs)
+
+    @classmethod
+    def fromkeys(cls, iterable: Iterable[Any], value: Any = None, /) -> NoReturn:
+        """Always raises: a class does not know which pool is meant.
+
+        Raises:
+            DetachedObjectError: says how to make such a dict.
+        """
+        raise DetachedObjectError(
+            f"{cls.__name__}.fromkeys cannot know the pool: write "
+            f"pool.new({cls.__name__}, dict.fromkeys(keys, value))"
+        )
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """The number of entries. O(1)."""
+        return self._p_length()
+
+    def __getitem__(self, key: Any) -> Any:
+        """The value for *key*. O(1), and without entering the core if it was read before.
+
+        Raises:
+            KeyError: there is none (and the class has no ``__missing__``).
+            TypeError: *key* is not hashable.
+        """
+        try:
+            return self._p_cache[key]
+        except KeyError:
+            pass
+        value = self._p_lookup(key)
+        if value is MISSING:
+            missing = getattr(type(self), "__missing__", None)
+            if missing is not None:
+                return missing(self, key)
+            raise KeyError(key)
+        return value
+
+    def get(self, key: Any, default: Any = None, /) -> Any:
+        """The value for *key*, or *default*. O(1)."""
+        try:
+            return self._p_cache[key]
+        except KeyError:
+            value = self._p_lookup(key)
+            return default if value is MISSING else value
+
+    def __contains__(self, key: Any) -> bool:
+        """Is there an entry for *key*? O(1)."""
+        return key in self._p_cache or self._p_lookup(key) is not MISSING
+
+    def __iter__(self) -> Iterator[Any]:
+        """Keys in the order of insertion; RuntimeError if some come or go meanwhile."""
+        return self._p_walk("keys")
+
+    def __reversed__(self) -> Iterator[Any]:
+        """Keys, the last one first."""
+        return self._p_walk_back("keys")
+
+    def keys(self) -> PersistentDictKeys:
+        """A live view of the keys, which is also a set."""
+        return PersistentDictKeys(self)
+
+    def values(self) -> PersistentDictValues:
+        """A live view of the values."""
+        return PersistentDictValues(self)
+
+    def items(self) -> PersistentDictItems:
+        """A live view of the (key, value) pairs, which is also a set."""
+        return PersistentDictItems(self)
+
+    # -- one entry -----------------------------------------------------------------------------
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Insert or replace the value for *key*. O(1) amortised.
+
+        Raises:
+            TypeError: *key* is not hashable.
+        """
+        mm = self._p_mm
+        encoded_key = mm.encode_key(key)
+        encoded = mm.encode(value)
+        if encoded is None:
+            with mm.storing(value, self, key) as encoded:
+                self._p_put(encoded_key, key, encoded)
+        else:
+            self._p_put(encoded_key, key, encoded)
+
+    def __delitem__(self, key: Any) -> None:
+        """Remove the entry for *key*. O(1).
+
+        Raises:
+            KeyError: there is none.
+        """
+        encoded = self._p_resolve(key)
+        if encoded is None or not self._p_delete(encoded, key):
+            raise KeyError(key)
+
+    def setdefault(self, key: Any, default: Any = None, /) -> Any:
+        """The value for *key*; if there is none, *default* is stored, and returned as stored."""
+        with self._p_mm.lock:
+            value = self._p_lookup(key)
+            if value is not MISSING:
+                return value
+            self[key] = default
+            return self._p_lookup(key)
+
+    def pop(self, key: Any, default: Any = MISSING, /) -> Any:
+        """Remove the entry for *key* and return its value, or *default* if there is none.
+
+        Raises:
+            KeyError: there is none, and no default was given.
+        """
+        with self._p_mm.lock:
+            encoded = self._p_resolve(key)
+            value = MISSING if encoded is None else self._p_find(encoded, key)
+            if encoded is not None and value is not MISSING:
+                self._p_delete(encoded, key)
+                return value
+        if default is MISSING:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Remove the entry that was inserted last and return (key, value). O(1).
+
+        Raises:
+            KeyError: the dict is empty.
+        """
+        mm = self._p_mm
+        with mm.lock:
+            item: tuple[Any, Any] = self._p_last("items")
+            if item is MISSING:
+                raise KeyError("popitem(): dictionary is empty")
+            self._p_delete(mm.encode_key(item[0]), item[0])
+        return item
+
+    # -- many entries --------------------------------------------------------------------------
+
+    def update(self, mapping_or_iterable: Any = (), /, **more: Any) -> None:
+        """Add the items of a mapping or of an iterable of pairs, then *more*; all or none.
+
+        Everything is read and checked before the first entry is written. O(their number).
+        """
+        pairs = _pairs(mapping_or_iterable)
+        pairs.extend(more.items())
+        if pairs:
+            self._p_update(pairs)
+
+    def _p_update(self, pairs: list[tuple[Any, Any]]) -> None:
+        mm = self._p_mm
+        with mm.storing_pairs(pairs, self) as (keys, values):
+            self._p_cache.clear()
+            self._p_moves += 1
+            status = lib.pmo_table_update(mm.ctx, self._p_off, keys, values)
+            if status:
+                mm.finish(status, self)
+
+    def clear(self) -> None:
+        """Remove all entries. O(n)."""
+        self._p_clear()
+
+    def copy(self) -> dict[Any, Any]:
+        """A plain dict of the same items. O(n)."""
+        return dict(self._p_all("items"))
+
+    # -- operators -----------------------------------------------------------------------------
+
+    def __or__(self, other: Any) -> Any:
+        """A plain dict of both one's items; those of the right operand win."""
+        if not isinstance(other, (dict, PersistentDict)):
+            return NotImplemented
+        result = self.copy()
+        result.update(_pairs(other))
+        return result
+
+    def __ror__(self, other: Any) -> Any:
+        if not isinstance(other, (dict, PersistentDict)):
+            return NotImplemented
+        result = dict(_pairs(other))
+        result.update(self._p_all("items"))
+        return result
+
+    def __ior__(self, other: Any) -> PersistentDict:
+        self.update(other)
+        return self
+
+    def __eq__(self, other: object) -> Any:
+        """Equal to a plain or persistent dict with equal items, in any order. O(n)."""
+        if self is other:
+            return True
+        if not isinstance(other, (dict, PersistentDict)):
+            return NotImplemented
+        if len(self) != len(other):
+            return False
+        for key, value in self._p_walk("items"):
+            theirs = other.get(key, MISSING)
+            if theirs is MISSING or not (theirs is value or theirs == value):
+                return False
+        return True
+
+    def __ne__(self, other: object) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        items = ((f"{key!r}: ", value) for key, value in self._p_walk("items"))
+        return represent(self, "{", "}", items, again="{...}")
+
+    # -- plain values --------------------------------------------------------------------------
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickled and copied as a plain dict."""
+        return (dict, (), None, None, iter(self._p_all("items")))
+
+    def _p_plain_children(self) -> list[Any]:
+        return [part for item in self._p_all("items") for part in item]
+
+    def _p_plain_shell(self) -> dict[Any, Any]:
+        return {}
+
+    def _p_plain_fill(self, shell: dict[Any, Any], children: list[Any]) -> None:
+        shell.update(zip(children[::2], children[1::2], strict=True))
+
+
+def _pairs(source: Any) -> list[tuple[Any, Any]]:
+    """The items of what dict.update takes."""
+    if isinstance(source, PersistentDict) and type(source).items is PersistentDict.items:
+        return source._p_all("items")
+    if type(source) is dict:
+        return list(source.items())
+    if hasattr(source, "keys"):
+        return [(key, source[key]) for key in source.keys()]  # noqa: SIM118
+    pairs = []
+    for place, element in enumerate(source):
+        try:
+            pair = tuple(element)
+        except TypeError:
+            raise TypeError(
+                f"cannot convert dictionary update sequence element #{place} to a sequence"
+            ) from None
+        if len(pair) != 2:
+            raise ValueError(
+                f"dictionary update sequence element #{place} has length {len(pair)}; "
+                "2 is required"
+            )
+        pairs.append(pair)
+    return pairs
+
+
+class _View:
+    __slots__ = ("_dict",)
+
+    _what: ClassVar[str]
+
+    def __init__(self, owner: PersistentDict) -> None:
+        self._dict = owner
+
+    @property
+    def mapping(self) -> MappingProxyType[Any, Any]:
+        """A read-only proxy of the dict."""
+        return MappingProxyType(self._dict)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self._dict)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._dict._p_walk(self._what)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return self._dict._p_walk_back(self._what)
+
+    def __repr__(self) -> str:
+        name = f"dict_{self._what}"
+        items = (("", entry) for entry in self)
+        return represent(self, f"{name}([", "])", items, again="...")
+
+
+class _SetView(_View):
+    """A view whose elements are hashable: it is also a set, and its operators give plain sets."""
+
+    __slots__ = ()
+
+    def _plain(self) -> set[Any]:
+        return set(self._dict._p_all(self._what))
+
+    def __and__(self, other: Any) -> Any:
+        if not _is_iterable(other):
+            return NotImplemented
+        return {entry for entry in other if entry in self}  # type: ignore[operator]
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Any:
+        if not _is_iterable(other):
+            return NotImplemented
+        return self._plain().union(other)
+
+    __ror__ = __or__
+
+    def __sub__(self, other: Any) -> Any:
+        if not _is_iterable(other):
+            return NotImplemented
+        return self._plain().difference(other)
+
+    def __rsub__(self, other: Any) -> Any:
+        if not _is_iterable(other):
+            return NotImplemented
+        return set(other).difference(self._plain())
+
+    def __xor__(self, other: Any) -> Any:
+        if not _is_iterable(other):
+            return NotImplemented
+        return self._plain().symmetric_difference(other)
+
+    __rxor__ = __xor__
+
+    def isdisjoint(self, other: Iterable[Any]) -> bool:
+        """Have the two no element in common?"""
+        return not any(entry in self for entry in other)  # type: ignore[operator]
+
+    def __eq__(self, other: object) -> Any:
+        if not isinstance(other, Set):
+            return NotImplemented
+        return len(self) == len(other) and self._within(other)
+
+    def __ne__(self, other: object) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def __le__(self, other: Any) -> Any:
+        if not isinstance(other, Set):
+            return NotImplemented
+        return len(self) <= len(other) and self._within(other)
+
+    def __lt__(self, other: Any) -> Any:
+        if not isinstance(other, Set):
+            return NotImplemented
+        return len(self) < len(other) and self._within(other)
+
+    def __ge__(self, other: Any) -> Any:
+        if not isinstance(other, Set):
+            return NotImplemented
+        return len(self) >= len(other) and all(entry in self for entry in other)  # type: ignore[operator]
+
+    def __gt__(self, other: Any) -> Any:
+        if not isinstance(other, Set):
+            return NotImplemented
+        return len(self) > len(other) and all(entry in self for entry in other)  # type: ignore[operator]
+
+    def _within(self, other: Any) -> bool:
+        return all(entry in other for entry in self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _is_iterable(value: Any) -> bool:
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
+
+
+class PersistentDictKeys(_SetView):
+    """The live view that ``PersistentDict.keys()`` gives."""
+
+    __slots__ = ()
+    _what = "keys"
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._dict
+
+
+class PersistentDictItems(_SetView):
+    """The live view that ``PersistentDict.items()`` gives."""
+
+    __slots__ = ()
+    _what = "items"
+
+    def __contains__(self, item: Any) -> bool:
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        value = self._dict.get(item[0], MISSING)
+        return value is not MISSING and bool(value is item[1] or value == item[1])
+
+
+class PersistentDictValues(_View):
+    """The live view that ``PersistentDict.values()`` gives."""
+
+    __slots__ = ()
+    _what = "values"
+
+    def __contains__(self, value: Any) -> bool:
+        return any(entry is value or entry == value for entry in self)
+
+
+_WRITERS = "__delitem__ __ior__ __setitem__ clear pop popitem setdefault update".split()
+
+
+def _placeholder(name: str) -> type:
+    return make_placeholder(name, PersistentDict, _WRITERS)
+
+
+MutableMapping.register(PersistentDict)
+KeysView.register(PersistentDictKeys)
+ItemsView.register(PersistentDictItems)
+ValuesView.register(PersistentDictValues)
+register_builtin(PersistentDict, lib.PMO_TYPE_DICT, lib.PMO_LAYOUT_DICT, _placeholder)

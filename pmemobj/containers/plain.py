@@ -1,0 +1,119 @@
+"""plain(): a deep copy made of ordinary Python objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pmemobj.containers.base import MISSING, Stored
+from pmemobj.errors import UnstorableError
+
+__all__ = ["plain"]
+
+
+def plain(value: Any) -> Any:
+    """A deep copy of *value* in which nothing is persistent.
+
+    Persistent lists, dicts, sets and tuples become plain ones, persistent objects become
+    PlainObject instances with the same attributes, and custom classes what their ``_p_plain()``
+    gives. Plain lists, dicts, sets, tuples and frozensets are copied too, other values are kept as
+    they are. What was shared or cyclic is so in the copy. O(size); nesting may be of any depth.
+
+    Raises:
+        UnstorableError: an object of a custom class without ``_p_plain``.
+    """
+    copier = _Copier()
+    copier.discover(value)
+    copier.fill()
+    return copier.copied(value)
+
+
+class _Copier:
+    """Copies a graph in two passes, without recursion.
+
+    Discovery makes the mutable copies empty, and the immutable ones as soon as their parts
+    have a copy; then the mutable ones are filled, those that hash their content last, when
+    what they hold is complete.
+    """
+
+    def __init__(self) -> None:
+        self._copies: dict[int, Any] = {}
+        self._kept: list[Any] = []  # so that no id is used twice
+        self._lists: list[tuple[Any, Any, list[Any]]] = []
+        self._tables: list[tuple[Any, Any, list[Any]]] = []
+        self._waiting: dict[int, list[Any]] = {}
+
+    def copied(self, value: Any) -> Any:
+        return self._copies.get(id(value), value)
+
+    def discover(self, top: Any) -> None:
+        work = [(top, False)]
+        while work:
+            value, parts_done = work.pop()
+            mark = id(value)
+            if mark in self._copies:
+                continue
+            if parts_done:
+                parts = self._waiting.pop(mark)
+                self._copies[mark] = _build(value, [self.copied(part) for part in parts])
+                continue
+            parts = _parts(value)
+            if parts is None or mark in self._waiting:
+                continue
+            self._kept.append(value)
+            self._kept.append(parts)
+            shell = _shell(value)
+            if shell is MISSING:
+                self._waiting[mark] = parts
+                work.append((value, True))
+            else:
+                self._copies[mark] = shell
+                queue = self._lists if isinstance(shell, list) else self._tables
+                queue.append((value, shell, parts))
+            work.extend((part, False) for part in reversed(parts))
+
+    def fill(self) -> None:
+        for value, shell, parts in self._lists + self._tables:
+            _fill(value, shell, [self.copied(part) for part in parts])
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """What the copy of *value* holds; None if *value* itself can stay."""
+    if isinstance(value, Stored):
+        return value._p_plain_children()
+    cls = type(value)
+    if cls is dict:
+        return [part for item in value.items() for part in item]
+    if cls in (list, set, tuple, frozenset):
+        return list(value)
+    if hasattr(cls, "_p_resurrect"):
+        if not hasattr(cls, "_p_plain"):
+            raise UnstorableError(
+                f"an object of {cls.__name__} has no plain copy: its class defines no _p_plain()"
+            )
+        return [value._p_plain()]
+    return None
+
+
+def _shell(value: Any) -> Any:
+    if isinstance(value, Stored):
+        return value._p_plain_shell()
+    cls = type(value)
+    return cls() if cls in (list, dict, set) else MISSING
+
+
+def _build(value: Any, parts: list[Any]) -> Any:
+    if isinstance(value, Stored):
+        return value._p_plain_build(parts)
+    cls = type(value)
+    return cls(parts) if cls in (tuple, frozenset) else parts[0]
+
+
+def _fill(value: Any, shell: Any, parts: list[Any]) -> None:
+    if isinstance(value, Stored):
+        value._p_plain_fill(shell, parts)
+    else:
+        fill: Iterable[Any] = parts
+        if isinstance(shell, dict):
+            fill = zip(parts[::2], parts[1::2], strict=True)
+        getattr(shell, "extend" if isinstance(shell, list) else "update")(fill)

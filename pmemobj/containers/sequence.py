@@ -1,0 +1,310 @@
+"""The reading half of lists and tuples: elements by position, in order, compared."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from operator import length_hint
+from typing import Any, ClassVar
+
+from pmemobj._native import ffi, lib
+from pmemobj.containers.base import BATCH, FIRST_READ, LARGEST_READ, MISSING, Stored, capture
+from pmemobj.containers.represent import represent
+
+__all__ = ["StoredSequence"]
+
+_SPARSE = 64  # a slice with a longer stride reads its elements one by one
+
+
+class StoredSequence(Stored):
+    """What a list and a tuple have in common: everything that does not change them."""
+
+    __slots__ = ()
+
+    _p_plain_type: ClassVar[type]  # list or tuple
+
+    def __len__(self) -> int:
+        """The number of elements. O(1)."""
+        return self._p_length()
+
+    def __getitem__(self, index: Any) -> Any:
+        """The element at *index*, or for a slice a plain copy of that part.
+
+        O(1), and without entering the core if it was read before. A slice is O(its length).
+
+        Raises:
+            IndexError: out of range.
+            TypeError: neither an integer nor a slice.
+        """
+        if type(index) is int:
+            try:
+                return self._p_cache[index]
+            except KeyError:
+                return self._p_load(index)
+        if isinstance(index, slice):
+            return self._p_slice(index)
+        return self._p_load(self._p_index(index))
+
+    def _p_index(self, index: Any) -> int:
+        try:
+            return operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"{self._p_plain_type.__name__} indices must be integers or slices, "
+                f"not {type(index).__name__}"
+            ) from None
+
+    def _p_out_of_range(self, what: str = "index") -> IndexError:
+        return IndexError(f"{self._p_plain_type.__name__} {what} out of range")
+
+    def _p_load(self, index: int) -> Any:
+        mm = self._p_mm
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            read = mm.value
+            try:
+                status = lib.pmo_sequence_get(mm.ctx, self._p_off, index, read)
+            except OverflowError:
+                raise IndexError("cannot fit 'int' into an index-sized integer") from None
+            if status:
+                if status == lib.PMO_EINDEX:
+                    raise self._p_out_of_range()
+                mm.finish(status, self)
+            size = 0 if read.tag < lib.PMO_STR else read.number
+            value = mm.decode(read)
+            if index >= 0:
+                self._p_remember(index, value, size)
+        return value
+
+    def _p_read(self, start: int, limit: int) -> list[Any]:
+        """Up to *limit* elements from *start* on; empty only at the end."""
+        mm = self._p_mm
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            batch = ffi.new(BATCH)
+            status = lib.pmo_sequence_read(mm.ctx, self._p_off, start, limit, batch)
+            if status:
+                mm.finish(status, self)
+            return mm.read_batch(batch)
+
+    def _p_range(self, start: int, stop: int) -> list[Any]:
+        """The elements from *start* to before *stop*, read as one consistent run."""
+        if start >= stop:
+            return []
+        with self._p_mm.lock:
+            values = self._p_read(start, stop - start)
+            while len(values) < stop - start:
+                more = self._p_read(start + len(values), stop - start - len(values))
+                if not more:
+                    break
+                values += more
+        return values
+
+    def _p_all(self) -> list[Any]:
+        return self._p_range(0, sys.maxsize)
+
+    def _p_slice(self, index: slice) -> Any:
+        with self._p_mm.lock:
+            start, stop, step = index.indices(self._p_length())
+            if step == 1:
+                values = self._p_range(start, stop)
+            else:
+                places = range(start, stop, step)
+                if not places:
+                    values = []
+                elif abs(step) > _SPARSE:
+                    values = [self._p_load(place) for place in places]
+                else:
+                    low, high = min(places[0], places[-1]), max(places[0], places[-1])
+                    run = self._p_range(low, high + 1)
+                    values = run[:: abs(step)] if step > 0 else run[::-1][:: abs(step)]
+        return values if self._p_plain_type is list else tuple(values)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Elements in order; one that is inserted or replaced behind the iterator's place is seen.
+
+        Reads ahead, up to some thousand elements at a time.
+        """
+        return self._p_walk(0, sys.maxsize)
+
+    def _p_walk(self, place: int, stop: int) -> Iterator[Any]:
+        limit = FIRST_READ
+        while place < stop:
+            moves = self._p_moves
+            values = self._p_read(place, min(limit, stop - place))
+            if not values:
+                return
+            limit = min(4 * limit, LARGEST_READ)
+            ahead = iter(values)
+            for value in ahead:
+                yield value
+                if self._p_moves != moves:
+                    limit = 4
+                    break
+            place += len(values) - length_hint(ahead)
+
+    def __reversed__(self) -> Iterator[Any]:
+        """Elements from the last to the first."""
+        return self._p_walk_back(self._p_length())
+
+    def _p_walk_back(self, place: int) -> Iterator[Any]:
+        limit = FIRST_READ
+        while place > 0:
+            moves = self._p_moves
+            start = max(0, place - limit)
+            values = self._p_range(start, place)
+            if start + len(values) < place:
+                if self._p_length() < place:
+                    return
+                continue
+            limit = min(4 * limit, LARGEST_READ)
+            while values:
+                place -= 1
+                yield values.pop()
+                if self._p_moves != moves:
+                    limit = 4
+                    break
+
+    def __contains__(self, value: Any) -> bool:
+        """Is an element equal to *value*? O(n)."""
+        return any(item is value or item == value for item in self._p_walk(0, sys.maxsize))
+
+    def index(self, value: Any, start: Any = 0, stop: Any = sys.maxsize, /) -> int:
+        """The first position of an element equal to *value*. O(n).
+
+        Raises:
+            ValueError: there is none from *start* to before *stop*.
+        """
+        start, stop = operator.index(start), operator.index(stop)
+        if start < 0 or stop < 0:
+            length = self._p_length()
+            start = max(start + length, 0) if start < 0 else start
+            stop = max(stop + length, 0) if stop < 0 else stop
+        start, stop = min(start, sys.maxsize), min(stop, sys.maxsize)
+        for place, item in enumerate(self._p_walk(start, stop), start):
+            if item is value or item == value:
+                return place
+        raise ValueError(f"the value is not in the {self._p_plain_type.__name__}")
+
+    def count(self, value: Any, /) -> int:
+        """How many elements are equal to *value*. O(n)."""
+        return sum(1 for item in self._p_walk(0, sys.maxsize) if item is value or item == value)
+
+    def _p_elements_of(self, other: Any) -> Any:
+        """*other* as a plain sequence of the same kind, or MISSING if it is none."""
+        if not self._p_same_kind(other):
+            return MISSING
+        if isinstance(other, StoredSequence):
+            return other._p_plain_type(other._p_all())
+        return other
+
+    def __add__(self, other: Any) -> Any:
+        """A plain list (tuple) of both one's elements. O(n)."""
+        elements = self._p_elements_of(other)
+        if elements is MISSING:
+            return NotImplemented
+        return self._p_plain_type(self._p_all()) + elements
+
+    def __radd__(self, other: Any) -> Any:
+        elements = self._p_elements_of(other)
+        if elements is MISSING:
+            return NotImplemented
+        return elements + self._p_plain_type(self._p_all())
+
+    def __mul__(self, times: Any) -> Any:
+        """A plain list (tuple) of the elements, *times* over. O(n * times)."""
+        if not hasattr(type(times), "__index__"):
+            return NotImplemented
+        return self._p_plain_type(self._p_all()) * times
+
+    __rmul__ = __mul__
+
+    def _p_same_kind(self, other: Any) -> bool:
+        if isinstance(other, StoredSequence):
+            return other._p_plain_type is self._p_plain_type
+        return isinstance(other, self._p_plain_type)
+
+    def _p_compare(self, other: Any, compare: Callable[[Any, Any], Any]) -> Any:
+        if not self._p_same_kind(other):
+            return NotImplemented
+        place, limit = 0, FIRST_READ
+        while True:
+            mine = self._p_read(place, limit)
+            stop = place + (len(mine) or 1)
+            if isinstance(other, StoredSequence):
+                theirs = other._p_range(place, stop)
+            else:
+                theirs = list(other[place:stop])
+            if not mine or mine != theirs:
+                return compare(mine, theirs)
+            place += len(mine)
+            limit = min(4 * limit, LARGEST_READ)
+
+    def __eq__(self, other: object) -> Any:
+        """Equal to a plain or persistent one with equal elements. O(n)."""
+        if self is other:
+            return True
+        if not self._p_same_kind(other):
+            return NotImplemented
+        if self._p_length() != len(other):  # type: ignore[arg-type]
+            return False
+        return self._p_compare(other, operator.eq)
+
+    def __ne__(self, other: object) -> Any:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def __lt__(self, other: Any) -> Any:
+        return self._p_compare(other, operator.lt)
+
+    def __le__(self, other: Any) -> Any:
+        return self._p_compare(other, operator.le)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._p_compare(other, operator.gt)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._p_compare(other, operator.ge)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _p_represent(self, opening: str, closing: str) -> str:
+        items = (("", value) for value in self._p_walk(0, sys.maxsize))
+        return represent(self, opening, closing, items, again=f"{opening}...{closing}")
+
+    def _p_traverse(self) -> Iterator[tuple[int, int]]:
+        mm = self._p_mm
+        place = 0
+        while True:
+            with mm.lock:
+                if mm.attention:
+                    mm.attend()
+                batch = ffi.new(BATCH)
+                status = lib.pmo_sequence_read(mm.ctx, self._p_off, place, LARGEST_READ, batch)
+                if status:
+                    mm.finish(status, self)
+                run = capture(batch)
+            if not run.count:
+                return
+            place += run.count
+            yield from run.references(mm.uuid_lo)
+
+    def _p_plain_children(self) -> list[Any]:
+        return self._p_all()
+
+
+def whole(values: Iterable[Any]) -> list[Any]:
+    """All of an iterable, in a list of its own; a stored sequence in batches."""
+    if isinstance(values, StoredSequence) and type(values).__iter__ is StoredSequence.__iter__:
+        return values._p_all()
+    if hasattr(type(values), "__length_hint__"):
+        return [value for value in values]  # noqa: C416  (a hint may lie: list() believes it)
+    return list(values)
+
+
+def indices(values: Any) -> Any:
+    """*values* (an array of 64-bit items) as the core takes it."""
+    return ffi.from_buffer("uint64_t[]", values)

@@ -1,0 +1,289 @@
+"""What dicts, sets and attributes have in common: lookup by key, and reading in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import length_hint
+from typing import Any, ClassVar, NamedTuple
+
+from pmemobj._native import ffi, lib
+from pmemobj.containers.base import (
+    BATCH,
+    FIRST_READ,
+    LARGEST_READ,
+    MISSING,
+    REMOVAL,
+    Run,
+    Stored,
+    capture,
+)
+from pmemobj.errors import ForeignObjectError, UnstorableError
+
+__all__ = ["EncodedKey", "Page", "StoredTable"]
+
+EncodedKey = tuple[int, int, bytes, bytes]
+
+_OBJECT_INFO = ffi.typeof("pmo_object_info *")
+_POSITION = ffi.typeof("uint64_t *")
+
+# Keys that are the same for Python and for the core: only these are cached.
+_CACHED_KEYS = frozenset((str, int, bytes, bool, type(None)))
+
+
+class Page(NamedTuple):
+    """A run of entries, copied out of the core."""
+
+    keys: Run
+    values: Run | None
+    next: int
+
+
+class StoredTable(Stored):
+    """A table of keys, of which each may have a value, in the order of insertion."""
+
+    __slots__ = ()
+
+    _p_noun: ClassVar[str]  # in the messages of RuntimeError
+
+    # -- one key -----------------------------------------------------------------------------
+
+    def _p_resolve(self, key: Any) -> EncodedKey | None:
+        """The stored form of a key that is looked up, None if no entry can have it.
+
+        A key that cannot be stored can still equal one that is, as Python sees it (an
+        instance of a subclass of str, say): that is found by comparing with each key.
+        """
+        mm = self._p_mm
+        try:
+            return mm.encode_key(key)
+        except ForeignObjectError:
+            return None
+        except UnstorableError:
+            wanted = hash(key)
+            for stored in self._p_walk("keys"):
+                if hash(stored) == wanted and (stored is key or stored == key):
+                    return mm.encode_key(stored)
+            return None
+
+    def _p_find(self, encoded: EncodedKey, key: Any) -> Any:
+        """The value of an entry (a set's: its key), or MISSING; cached under *key*."""
+        mm = self._p_mm
+        tag, number, data, canon = encoded
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            read = mm.value
+            status = lib.pmo_table_find(
+                mm.ctx, self._p_off, tag, number, data, canon, len(canon), read
+            )
+            if status:
+                if status == lib.PMO_EMISSING:
+                    return MISSING
+                mm.finish(status, self)
+            size = 0 if read.tag < lib.PMO_STR else read.number
+            value = mm.decode(read)
+            if type(key) in _CACHED_KEYS:
+                self._p_remember(key, value, size)
+        return value
+
+    def _p_lookup(self, key: Any) -> Any:
+        """The value for *key* or MISSING, past the cache."""
+        encoded = self._p_resolve(key)
+        return MISSING if encoded is None else self._p_find(encoded, key)
+
+    def _p_delete(self, encoded: EncodedKey, key: Any) -> bool:
+        """Remove an entry; False if there is none."""
+        mm = self._p_mm
+        tag, number, data, canon = encoded
+        with mm.lock:
+            if mm.attention:
+                mm.attend(self)
+            self._p_cache.pop(key, None)
+            self._p_moves += REMOVAL
+            status = lib.pmo_table_delete(
+                mm.ctx, self._p_off, tag, number, data, canon, len(canon)
+            )
+            if status:
+                if status == lib.PMO_EMISSING:
+                    return False
+                mm.finish(status, self)
+        return True
+
+    def _p_clear(self) -> None:
+        mm = self._p_mm
+        with mm.lock:
+            if mm.attention:
+                mm.attend(self)
+            self._p_cache.clear()
+            self._p_moves += REMOVAL
+            status = lib.pmo_table_clear(mm.ctx, self._p_off)
+            if status:
+                mm.finish(status, self)
+
+    # -- reading in order --------------------------------------------------------------------
+
+    def _p_page(self, start: int, stop: int, values: bool) -> Page:
+        """The entries at positions from *start* to before *stop*, or up to some earlier one."""
+        mm = self._p_mm
+        keys_read = ffi.new(BATCH)
+        values_read = ffi.new(BATCH) if values else ffi.NULL
+        position = ffi.new(_POSITION)
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            status = lib.pmo_table_read(
+                mm.ctx, self._p_off, start, stop, keys_read, values_read, position
+            )
+            if status:
+                mm.finish(status, self)
+            return Page(
+                capture(keys_read), capture(values_read) if values else None, position[0]
+            )
+
+    def _p_used(self) -> int:
+        """The number of positions, holes included; the last one is never a hole."""
+        mm = self._p_mm
+        info = ffi.new(_OBJECT_INFO)
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            status = lib.pmo_object_info_get(mm.ctx, self._p_off, info)
+            if status:
+                mm.finish(status, self)
+        used: int = info.used
+        return used
+
+    def _p_unchanged(self, moves: int, size: int) -> int:
+        """The present count of changes, if none since *moves* disturbs an iteration."""
+        now = self._p_moves
+        if now != moves:
+            if self._p_length() != size:
+                raise RuntimeError(f"{self._p_noun} changed size during iteration")
+            if now - moves >= REMOVAL:
+                raise RuntimeError(f"{self._p_noun} keys changed during iteration")
+        return now
+
+    def _p_walk(self, what: str) -> Iterator[Any]:
+        """Iterate over "keys", "values" or "items", reading ahead."""
+        moves, size = self._p_moves, self._p_length()
+        place, limit = 0, FIRST_READ
+        while True:
+            with self._p_mm.lock:
+                moves = self._p_unchanged(moves, size)
+                page = self._p_page(place, place + limit, what != "keys")
+                if page.next == place:
+                    return
+                entries = self._p_entries(page, what)
+            place, limit = page.next, min(4 * limit, LARGEST_READ)
+            yield from self._p_yield(page, entries, what, moves, size)
+            moves = self._p_unchanged(moves, size)
+
+    def _p_walk_back(self, what: str) -> Iterator[Any]:
+        moves, size = self._p_moves, self._p_length()
+        place, limit = self._p_used(), FIRST_READ
+        while place > 0:
+            start = max(0, place - limit)
+            entries: list[tuple[Page, list[Any]]] = []
+            with self._p_mm.lock:
+                moves = self._p_unchanged(moves, size)
+                at = start
+                while at < place:
+                    page = self._p_page(at, place, what != "keys")
+                    if page.next == at:
+                        break
+                    entries.append((page, self._p_entries(page, what)))
+                    at = page.next
+            place, limit = start, min(4 * limit, LARGEST_READ)
+            for page, values in reversed(entries):
+                values.reverse()
+                yield from self._p_yield(page, values, what, moves, size, backwards=True)
+                moves = self._p_unchanged(moves, size)
+
+    def _p_entries(self, page: Page, what: str) -> list[Any]:
+        mm = self._p_mm
+        if what == "keys" or page.values is None:
+            return page.keys.values(mm)
+        if what == "values":
+            return page.values.values(mm)
+        return list(zip(page.keys.values(mm), page.values.values(mm), strict=True))
+
+    def _p_yield(
+        self,
+        page: Page,
+        entries: list[Any],
+        what: str,
+        moves: int,
+        size: int,
+        backwards: bool = False,
+    ) -> Iterator[Any]:
+        """Yield what was read ahead; values that have been replaced since are read again."""
+        ahead = iter(entries)
+        for entry in ahead:
+            yield entry
+            if self._p_moves != moves:
+                moves = self._p_unchanged(moves, size)
+                if what != "keys":
+                    break
+        else:
+            return
+        place = len(entries) - length_hint(ahead)
+        with self._p_mm.lock:
+            keys = page.keys.values(self._p_mm)
+        if backwards:
+            keys.reverse()
+        for key in keys[place:]:
+            moves = self._p_unchanged(moves, size)
+            value = self._p_lookup(key)
+            if value is MISSING:
+                raise RuntimeError(f"{self._p_noun} keys changed during iteration")
+            yield value if what == "values" else (key, value)
+
+    def _p_all(self, what: str) -> list[Any]:
+        """All keys, values or items as one consistent list."""
+        found: list[Any] = []
+        with self._p_mm.lock:
+            place = 0
+            while True:
+                page = self._p_page(place, place + LARGEST_READ, what != "keys")
+                if page.next == place:
+                    return found
+                place = page.next
+                found += self._p_entries(page, what)
+
+    def _p_last(self, what: str) -> Any:
+        """The last entry, or MISSING."""
+        with self._p_mm.lock:
+            used = self._p_used()
+            if not used:
+                return MISSING
+            return self._p_entries(self._p_page(used - 1, used, what != "keys"), what)[0]
+
+    def _p_traverse(self) -> Iterator[tuple[int, int]]:
+        mm = self._p_mm
+        place = 0
+        while True:
+            page = self._p_page(place, place + LARGEST_READ, self._p_layout == _DICT)
+            if page.next == place:
+                return
+            place = page.next
+            yield from page.keys.references(mm.uuid_lo)
+            if page.values is not None:
+                yield from page.values.references(mm.uuid_lo)
+
+    def _p_put(self, encoded: EncodedKey, key: Any, value: tuple[int, int, bytes]) -> None:
+        """Insert or replace one entry."""
+        mm = self._p_mm
+        tag, number, data, canon = encoded
+        with mm.lock:
+            if mm.attention:
+                mm.attend(self)
+            self._p_cache.pop(key, None)
+            self._p_moves += 1
+            status = lib.pmo_table_set(
+                mm.ctx, self._p_off, tag, number, data, canon, len(canon), *value
+            )
+            if status:
+                mm.finish(status, self)
+
+
+_DICT = lib.PMO_LAYOUT_DICT

@@ -1,0 +1,86 @@
+"""PersistentTuple: a tuple that lies in the pool and has an identity there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pmemobj._native import lib
+from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
+from pmemobj.containers.sequence import StoredSequence, whole
+from pmemobj.typetable import register_builtin
+
+if TYPE_CHECKING:
+    from pmemobj.manager import MemoryManager
+
+__all__ = ["PersistentTuple"]
+
+_UNFILLED = -1
+
+
+class PersistentTuple(StoredSequence):
+    """A tuple in a pool: ``pool.new(PersistentTuple, iterable)``.
+
+    Behaves as ``tuple`` does, and is equal to and hashed as a plain tuple of equal elements.
+    A plain tuple needs none of this: put into a container it comes back as a plain tuple.
+    PersistentTuple is for one that is large, or that several places share by reference.
+    Slices, ``+`` and ``*`` give plain tuples.
+    """
+
+    __slots__ = ()
+
+    _p_layout: ClassVar[int] = lib.PMO_LAYOUT_SEQUENCE
+    _p_plain_type: ClassVar[type] = tuple
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        guard_attributes(cls)
+
+    def _p_new(self, manager: MemoryManager) -> None:
+        super()._p_new(manager)
+        self._p_moves = _UNFILLED
+
+    def __init__(self, iterable: Iterable[Any] = (), /) -> None:
+        """Take the elements of *iterable*, once: a later call changes nothing, as with tuple."""
+        mm = self._p_mm
+        if self._p_off and self._p_moves != _UNFILLED:
+            return
+        values = whole(iterable)
+        if not values:
+            self._p_moves = 0
+            return
+        with mm.storing_many(values, self, 0) as batch:
+            self._p_moves = 0
+            status = lib.pmo_sequence_splice(mm.ctx, self._p_off, 0, 0, batch)
+            if status:
+                mm.finish(status, self)
+
+    def __hash__(self) -> int:
+        """That of a plain tuple of the same elements. O(n)."""
+        return hash(tuple(self._p_all()))
+
+    def __repr__(self) -> str:
+        text = self._p_represent("(", ")")
+        single = text[0] == "(" and text != "(...)" and self._p_length() == 1
+        return f"{text[:-1]},)" if single else text
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickled and copied as a plain tuple."""
+        return (tuple, (self._p_all(),))
+
+    def _p_plain_shell(self) -> Any:
+        return MISSING
+
+    def _p_plain_build(self, children: list[Any]) -> tuple[Any, ...]:
+        return tuple(children)
+
+
+def _placeholder(name: str) -> type:
+    return make_placeholder(name, PersistentTuple, ())
+
+
+Sequence.register(PersistentTuple)
+register_builtin(PersistentTuple, lib.PMO_TYPE_PTUPLE, lib.PMO_LAYOUT_SEQUENCE, _placeholder)

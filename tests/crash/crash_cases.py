@@ -1,0 +1,251 @@
+"""Every mutating operation of the containers, as plain Python that containers of both kinds run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+SHORT = "short"
+HEAPED = "a string of some forty bytes, in the heap"
+BLOB = "a string with an allocation of its own " * 150
+BIG = 1 << 100
+
+
+class Case(NamedTuple):
+    """One operation on one container."""
+
+    name: str
+    start: Any
+    change: Callable[[Any], object]
+    ready: Callable[[Any], object] | None = None
+
+
+def mixture() -> list[Any]:
+    shared = [1, HEAPED]
+    return [1, 2.5, SHORT, HEAPED, BLOB, None, True, shared, {"k": shared}, (1, [2]), BIG]
+
+
+def grown(x: list[Any]) -> None:
+    """Leave room behind the last element: the next ones need no new body."""
+    x.extend([0, HEAPED])
+    del x[-2:]
+
+
+def churned(x: list[Any]) -> None:
+    """Leave garbage in the heap, and cells that are no longer those it was built with."""
+    for i in range(12):
+        x[3] = f"{HEAPED} {i}"
+    x.append("last")
+
+
+def assign(key: Any, value: Any) -> Callable[[Any], None]:
+    def change(x: Any) -> None:
+        x[key] = value() if callable(value) else value
+
+    return change
+
+
+def delete(key: Any) -> Callable[[Any], None]:
+    def change(x: Any) -> None:
+        del x[key]
+
+    return change
+
+
+def in_place(operator: str, value: Any) -> Callable[[Any], None]:
+    def change(x: Any) -> None:
+        result = getattr(x, f"__{operator}__")(value() if callable(value) else value)
+        assert result is x
+
+    return change
+
+
+def many(count: int) -> list[Any]:
+    return [i if i % 3 else f"{HEAPED} number {i}" for i in range(count)]
+
+
+def cyclic() -> list[Any]:
+    top: list[Any] = [{"in": []}]
+    top[0]["in"].append(top)
+    return top
+
+
+def compacting_list(x: list[Any]) -> None:
+    """One more value than the heap has room for; most of it is garbage."""
+    x[0] = "w" * 3000
+
+
+def garbage_list(x: list[Any]) -> None:
+    x[0] = "u" * 3000
+    x[1] = "v" * 3000
+    x[0] = x[1] = 0
+    x.append(0)
+
+
+LIST_CASES = [
+    Case("list append int", [], lambda x: x.append(7)),
+    Case("list append int in place", mixture(), lambda x: x.append(7), grown),
+    Case("list append heaped in place", mixture(), lambda x: x.append(HEAPED), grown),
+    Case("list append heaped growing", mixture(), lambda x: x.append(HEAPED)),
+    Case("list append blob", mixture(), lambda x: x.append(BLOB), grown),
+    Case("list append nested", mixture(), lambda x: x.append([1, {"a": [HEAPED]}])),
+    Case("list append cyclic", mixture(), lambda x: x.append(cyclic()), grown),
+    Case("list append tuple of lists", mixture(), lambda x: x.append(([1], {2: [HEAPED]}))),
+    Case("list append growing", list(range(100)), lambda x: x.append(7)),
+    Case("list extend in place", mixture(), lambda x: x.extend([1, HEAPED]), grown),
+    Case("list extend growing", mixture(), lambda x: x.extend(many(50))),
+    Case("list extend blobs", mixture(), lambda x: x.extend([BLOB, BLOB + "2", [BLOB]])),
+    Case("list extend itself", mixture(), lambda x: x.extend(x)),
+    Case("list insert first", mixture(), lambda x: x.insert(0, HEAPED), grown),
+    Case("list insert middle growing", mixture(), lambda x: x.insert(5, [1])),
+    Case("list insert last", mixture(), lambda x: x.insert(99, 1), grown),
+    Case("list set int", mixture(), assign(0, 2)),
+    Case("list set short", mixture(), assign(-1, SHORT)),
+    Case("list set heaped for heaped", mixture(), assign(3, HEAPED.upper()), churned),
+    Case("list set heaped for int", mixture(), assign(0, HEAPED)),
+    Case("list set int for blob", mixture(), assign(4, 0)),
+    Case("list set blob for blob", mixture(), assign(4, BLOB.upper())),
+    Case("list set nested for nested", mixture(), assign(8, lambda: {"n": [1, [2]]})),
+    Case("list set int for nested", mixture(), assign(8, 5)),
+    Case("list set compacting", [0] * 8, compacting_list, garbage_list),
+    Case("list set slice shorter", mixture(), assign(slice(1, 6), lambda: [HEAPED])),
+    Case("list set slice longer", mixture(), assign(slice(2, 4), lambda: many(20))),
+    Case("list set slice longer in place", list(range(30)), assign(slice(2, 4), lambda: [1] * 5),
+         lambda x: x.extend([0] * 12) or x.__delitem__(slice(30, None))),
+    Case("list set slice same length", mixture(), assign(slice(2, 5), lambda: [[1], BLOB, 3])),
+    Case("list set slice empty", mixture(), assign(slice(4, 4), lambda: [1, HEAPED])),
+    Case("list set slice all", mixture(), assign(slice(None), lambda: [HEAPED, [BLOB]])),
+    Case("list set extended slice", mixture(), assign(slice(0, 9, 3), lambda: [HEAPED, [1], BLOB])),
+    Case("list set backward slice", mixture(), assign(slice(None, None, -5), lambda: [1, 2, 3])),
+    Case("list delete first", mixture(), delete(0)),
+    Case("list delete nested", mixture(), delete(8)),
+    Case("list delete last", mixture(), delete(-1), churned),
+    Case("list delete slice", mixture(), delete(slice(2, 9))),
+    Case("list delete slice shrinking", many(200), delete(slice(10, 190))),
+    Case("list delete extended slice", mixture(), delete(slice(None, None, 2))),
+    Case("list delete backward slice", mixture(), delete(slice(None, None, -3))),
+    Case("list delete all", mixture(), delete(slice(None))),
+    Case("list pop", mixture(), lambda x: x.pop()),
+    Case("list pop first", mixture(), lambda x: x.pop(0)),
+    Case("list pop nested", mixture(), lambda x: x.pop(7)),
+    Case("list pop only", [[HEAPED]], lambda x: x.pop()),
+    Case("list remove", mixture(), lambda x: x.remove(SHORT)),
+    Case("list remove nested", mixture(), lambda x: x.remove([1, HEAPED])),
+    Case("list clear", mixture(), lambda x: x.clear()),
+    Case("list clear large", many(2000), lambda x: x.clear()),
+    Case("list sort", [3, 1, 2, 5, 4], lambda x: x.sort()),
+    Case("list sort by key", mixture(), lambda x: x.sort(key=repr, reverse=True), churned),
+    Case("list reverse", mixture(), lambda x: x.reverse(), churned),
+    Case("list iadd", mixture(), in_place("iadd", lambda: [1, [HEAPED]])),
+    Case("list imul", mixture(), in_place("imul", 2)),
+    Case("list imul nothing", mixture(), in_place("imul", 0)),
+]
+
+
+def filled(count: int) -> dict[Any, Any]:
+    return {(i if i % 2 else f"key {i} that is longer than a cell"): i for i in range(count)}
+
+
+def entries() -> dict[Any, Any]:
+    shared = [1, HEAPED]
+    return {
+        "a": 1,
+        "b": HEAPED,
+        HEAPED: BLOB,
+        1.5: shared,
+        (1, "two"): {"in": shared},
+        None: None,
+        frozenset({1, 2}): 2.5,
+    }
+
+
+def holed(x: dict[Any, Any]) -> None:
+    for i in range(20):
+        x[f"temporary {i} with a long name"] = i
+    for i in range(20):
+        del x[f"temporary {i} with a long name"]
+    x["room"] = 0
+
+
+def garbage_dict(x: dict[Any, Any]) -> None:
+    for i in range(5):
+        x["b"] = f"{i}" * 900
+
+
+DICT_CASES = [
+    Case("dict set first", {}, assign("a", 1)),
+    Case("dict set new", entries(), assign("new", 1), holed),
+    Case("dict set new heaped", entries(), assign(HEAPED + "!", HEAPED), holed),
+    Case("dict set new blob", entries(), assign("new", BLOB), holed),
+    Case("dict set new nested", entries(), assign("new", lambda: {"x": [1, {"y": HEAPED}]})),
+    Case("dict set new tuple key", entries(), assign((1, (2, "long enough for the heap")), [1])),
+    Case("dict set new growing", filled(8), assign("new", 1)),
+    Case("dict set new growing more", filled(60), assign("new", HEAPED)),
+    Case("dict replace int", entries(), assign("a", 2)),
+    Case("dict replace by equal key", {1: "int"}, assign(1.0, "float")),
+    Case("dict replace heaped", entries(), assign("b", HEAPED.upper()), holed),
+    Case("dict replace growing heap", entries(), assign("b", "h" * 2000)),
+    Case("dict replace compacting", entries(), assign("b", "c" * 1800), garbage_dict),
+    Case("dict replace blob", entries(), assign(HEAPED, BLOB.upper())),
+    Case("dict replace blob by int", entries(), assign(HEAPED, 0)),
+    Case("dict replace nested", entries(), assign(1.5, lambda: [[HEAPED], {}])),
+    Case("dict replace nested by int", entries(), assign((1, "two"), 0)),
+    Case("dict delete", entries(), delete("a")),
+    Case("dict delete heaped key", entries(), delete(HEAPED)),
+    Case("dict delete nested", entries(), delete((1, "two"))),
+    Case("dict delete last", entries(), delete(frozenset({1, 2}))),
+    Case("dict delete only", {"a": [1]}, delete("a")),
+    Case("dict delete indexed", filled(100), delete(49)),
+    Case("dict delete shrinking", filled(100), lambda x: x.popitem(),
+         lambda x: [x.popitem() for _ in range(90)] and None),
+    Case("dict pop", entries(), lambda x: x.pop("b")),
+    Case("dict pop nested", entries(), lambda x: x.pop(1.5)),
+    Case("dict popitem", entries(), lambda x: x.popitem()),
+    Case("dict update", entries(), lambda x: x.update({"a": HEAPED, "n": [1], "m": BLOB})),
+    Case("dict update in place", filled(40), lambda x: x.update({1: 2, 3: [1], 99: 100}),
+         lambda x: x.update({"room": 1}) or x.__delitem__("room")),
+    Case("dict update many", entries(), lambda x: x.update(filled(100))),
+    Case("dict update pairs and names", entries(), lambda x: x.update([("a", 2)], c=3)),
+    Case("dict clear", entries(), lambda x: x.clear()),
+    Case("dict clear large", filled(1000), lambda x: x.clear()),
+    Case("dict setdefault", entries(), lambda x: x.setdefault("new", [HEAPED])),
+    Case("dict ior", entries(), in_place("ior", lambda: {"a": 2, "new": {"n": 1}})),
+]
+
+
+def members() -> set[Any]:
+    return {1, "a", HEAPED, (1, "two"), frozenset({3, HEAPED}), None, 2.5, BLOB}
+
+
+def busy(x: set[Any]) -> None:
+    for i in range(30):
+        x.add(f"temporary {i} with a long name")
+    for i in range(30):
+        x.remove(f"temporary {i} with a long name")
+    x.add("room")
+
+
+SET_CASES = [
+    Case("set add first", set(), lambda x: x.add(1)),
+    Case("set add int", members(), lambda x: x.add(77), busy),
+    Case("set add heaped", members(), lambda x: x.add(HEAPED + "!"), busy),
+    Case("set add blob", members(), lambda x: x.add(BLOB + "!"), busy),
+    Case("set add tuple", members(), lambda x: x.add((HEAPED, BLOB))),
+    Case("set add growing", set(range(8)), lambda x: x.add(77)),
+    Case("set add growing more", set(range(100)), lambda x: x.add(HEAPED)),
+    Case("set discard", members(), lambda x: x.discard("a")),
+    Case("set remove blob", members(), lambda x: x.remove(BLOB)),
+    Case("set remove frozenset", members(), lambda x: x.remove(frozenset({3, HEAPED}))),
+    Case("set remove indexed", set(range(100)), lambda x: x.remove(50)),
+    Case("set pop only", {HEAPED}, lambda x: x.pop()),
+    Case("set update", members(), lambda x: x.update([5, 6], {HEAPED + "!", "a"})),
+    Case("set ior", members(), in_place("ior", {1, 2, HEAPED + "2", (4,)})),
+    Case("set ior many", set(range(20)), in_place("ior", set(range(10, 300)))),
+    Case("set iand", members(), in_place("iand", {1, "a", "z"})),
+    Case("set iand nothing", members(), in_place("iand", {"z"})),
+    Case("set isub", members(), in_place("isub", {1, HEAPED, "z"})),
+    Case("set ixor", members(), in_place("ixor", {1, HEAPED, "z", BLOB + "!"})),
+    Case("set difference_update", set(range(40)), lambda x: x.difference_update(range(0, 40, 2))),
+    Case("set intersection_update", set(range(40)), lambda x: x.intersection_update([1, 2, 3])),
+    Case("set clear", members(), lambda x: x.clear()),
+]

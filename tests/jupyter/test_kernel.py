@@ -1,0 +1,194 @@
+"""Real kernels: variables survive what happens to them."""
+
+from __future__ import annotations
+
+import re
+
+MODEL = """
+from pmemobj import PersistentObject
+
+class Model(PersistentObject):
+    def __init__(self, rate):
+        self.rate = rate
+    def double(self):
+        return self.rate * 2
+"""
+
+
+def test_variables_and_classes_survive_a_restart(start, notebook):
+    first = start()
+    opened = first("%pmem_open restart.pool")
+    assert "Nothing is stored yet" in opened.text
+    assert 'class="pmemobj' in opened.html
+    first("ws.numbers = [1, 2.5, 'three']", "ws.config = {'depth': {'x': (1, None)}}")
+    first(MODEL, "ws.model = ws.new(Model, 21)")
+    first.kernel.shutdown()
+
+    back = notebook("%pmem_open restart.pool")
+    assert "recovered" not in back.text, "a kernel's shutdown closes its pools"
+    assert "class missing" in back.text
+    assert "Model is not defined yet: run the cell that defines it" in back.text
+    notebook(
+        "assert list(ws.numbers) == [1, 2.5, 'three']",
+        "assert ws.config['depth']['x'] == (1, None)",
+        "waiting = ws.model",
+    )
+    failure = notebook.fails("waiting.double()")
+    assert "Model" in failure.error["evalue"]
+    notebook(MODEL)
+    notebook("assert waiting.double() == 42", "assert ws.model is waiting")
+    assert "class missing" not in notebook("ws").text
+
+
+def test_sigkill_in_the_middle_of_a_running_cell(start, notebook):
+    victim = start()
+    victim("%pmem_open killed.pool", "ws.log = []", "ws.kept = 'safe'")
+
+    def watch(output):
+        if "100 done" in output.get("text", ""):
+            victim.kernel.kill()
+
+    result = victim.kernel.run(
+        "for number in range(10**9):\n"
+        "    ws.log.append(number)\n"
+        "    if number == 100: print('100 done', flush=True)\n",
+        watch,
+    )
+    assert not result.finished
+    victim.kernel.wait_dead()
+
+    back = notebook("%pmem_open killed.pool")
+    assert "recovered" in back.text
+    assert "everything committed is here" in back.text
+    assert "everything committed is here" in back.html
+    notebook(
+        "assert ws.kept == 'safe'",
+        "assert len(ws.log) > 100",
+        "assert list(ws.log) == list(range(len(ws.log)))",
+    )
+    again = notebook("%pmem_open killed.pool")
+    assert "everything committed is here" not in again.text
+
+
+def test_sigkill_inside_a_transaction_cell_leaves_nothing_of_it(start, notebook):
+    victim = start()
+    victim("%pmem_open cell.pool", "ws.items_ = list(range(50))", "ws.total = sum(ws.items_)")
+
+    def watch(output):
+        if "half way" in output.get("text", ""):
+            victim.kernel.kill()
+
+    result = victim.kernel.run(
+        "%%pmem_transaction\n"
+        "import time\n"
+        "for number in range(1000): ws.items_.append(number)\n"
+        "del ws.total\n"
+        "ws.half = True\n"
+        "print('half way', flush=True)\n"
+        "time.sleep(60)\n",
+        watch,
+    )
+    assert not result.finished
+    victim.kernel.wait_dead()
+
+    back = notebook("%pmem_open cell.pool")
+    assert re.search(r"rolled back\s+1 transaction", back.text)
+    notebook(
+        "assert list(ws.items_) == list(range(50))",
+        "assert ws.total == sum(range(50))",
+        "assert 'half' not in ws",
+    )
+
+
+def test_interrupt_inside_a_transaction_cell_rolls_back(notebook):
+    notebook("%pmem_open interrupted.pool", "ws.items_ = [1]")
+
+    def watch(output):
+        if "at work" in output.get("text", ""):
+            notebook.kernel.interrupt()
+
+    result = notebook.kernel.run(
+        "%%pmem_transaction\n"
+        "ws.items_.append(2)\n"
+        "ws.more = 'x' * 1000\n"
+        "number = 0\n"
+        "while True:\n"
+        "    number += 1\n"
+        "    ws.items_.append(number)\n"
+        "    if number == 500: print('at work')\n",
+        watch,
+    )
+    assert result.finished
+    assert result.error["ename"] == "KeyboardInterrupt"
+    assert "rolled back" in result.text
+    assert "rolled back" in result.html
+    notebook(
+        "assert list(ws.items_) == [1]",
+        "assert 'more' not in ws",
+        "assert number >= 500",
+        "ws.items_.append(2)",
+        "assert list(ws.items_) == [1, 2]",
+    )
+
+
+def test_a_pool_held_by_another_kernel_names_it(start, notebook):
+    holder = start()
+    holder("%pmem_open held.pool", "ws.x = 1")
+    refused = notebook.kernel.run("%pmem_open held.pool")
+    assert f"{holder.kernel.pid}" in refused.text
+    assert "Jupyter kernel" in refused.text
+    assert refused.text.startswith("UsageError: ")
+    assert "Traceback" not in refused.text
+    assert "ws" not in notebook("print(dir())").text.split("'")
+    holder("%pmem_close")
+    notebook("%pmem_open held.pool", "assert ws.x == 1")
+
+
+def test_a_failed_transaction_cell_fails_as_a_cell(notebook):
+    notebook("%pmem_open failed.pool", "ws.x = 1")
+    failed = notebook.fails(
+        "%%pmem_transaction",
+        "ws.x = 2",
+        "def inner():",
+        "    return 1 / 0",
+        "local = 5",
+        "inner()",
+    )
+    assert failed.error["ename"] == "ZeroDivisionError"
+    trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failed.error["traceback"]))
+    assert "return 1 / 0" in trace
+    assert "in inner" in trace
+    assert "run_cell_magic" not in trace
+    assert "ipython_ext" not in trace
+    assert "rolled back" in failed.text
+    notebook("assert ws.x == 1", "assert local == 5", "ws.x = 3")
+
+
+def test_the_threads_of_a_kernel_share_a_workspace(notebook):
+    notebook("%pmem_open threads.pool", "ws.items_ = []")
+    notebook(
+        "import threading",
+        "def work():",
+        "    for number in range(200): ws.items_.append(number)",
+        "workers = [threading.Thread(target=work) for _ in range(3)]",
+        "[worker.start() for worker in workers]",
+        "[worker.join() for worker in workers]",
+        "assert sorted(ws.items_) == sorted(list(range(200)) * 3)",
+    )
+
+
+def test_completion_in_the_kernel(notebook):
+    notebook("%pmem_open complete.pool", "ws.readings = 1", "ws['two words'] = 2")
+    client = notebook.kernel._client
+    for code, expected in (("ws.read", "readings"), ("ws['two", "two words")):
+        reply = client.complete(code, reply=True, timeout=20)["content"]
+        assert any(expected in match for match in reply["matches"]), reply["matches"]
+
+
+def test_a_kernel_that_ends_by_itself_closes_its_pools(start, notebook):
+    first = start()
+    first("%pmem_open ended.pool", "ws.x = 1")
+    first.kernel._client.execute("exit()")
+    first.kernel.wait_dead()
+    assert not first.kernel.alive
+    assert "recovered" not in notebook("%pmem_open ended.pool", "assert ws.x == 1").text

@@ -1,0 +1,420 @@
+"""PersistentDict beyond what CPython's own tests (tests/conformance) cover."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import copy
+import datetime
+import math
+import pickle
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import pmemobj
+from pmemobj import PersistentDict, PersistentObject
+
+
+def make(pool: Any, values: Any = (), **more: Any) -> PersistentDict:
+    pool.root["dict"] = pool.new(PersistentDict, values, **more)
+    return pool.root["dict"]
+
+
+def outcome(operate: Any, target: Any) -> Any:
+    """What an operation gives: its value, or the kind of its error."""
+    try:
+        return operate(target)
+    except (KeyError, ValueError, TypeError) as error:
+        return type(error)
+
+
+class Point(PersistentObject):
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+
+class Text(str):
+    """A str that cannot be stored, but equals one that can."""
+
+
+def test_identity_and_reopening(pool: Any, reopen: Any) -> None:
+    d = make(pool, {"a": [1], 2: {"b": {3}}}, kw="x" * 5000)
+    assert pool.root["dict"] is d and d["a"] is d["a"] and d.get("a") is d["a"]
+    assert list(d.values())[0] is d["a"]
+    assert d.setdefault("a") is d["a"]
+    expected = pmemobj.plain(d)
+    pool = reopen(pool)
+    assert pool.root["dict"] == expected and list(pool.root["dict"]) == ["a", 2, "kw"]
+    for use in (lambda: d["a"], lambda: "a" in d, lambda: len(d), lambda: d.update(a=1)):
+        with pytest.raises(pmemobj.PoolClosedError):
+            use()
+
+
+CHANGES = [
+    lambda d: d.__setitem__("new", [1]),
+    lambda d: d.__setitem__("a", {"k": 1}),
+    lambda d: d.__delitem__("a"),
+    lambda d: d.pop("b"),
+    lambda d: d.popitem(),
+    lambda d: d.setdefault("new", {1}),
+    lambda d: d.update({"a": 5, "n": [6]}, z=7),
+    lambda d: d.update([(i, str(i) * 50) for i in range(200)]),
+    lambda d: d.__ior__({"a": None}),
+    lambda d: d.clear(),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_aborted_change_leaves_what_was_there(pool: Any, reopen: Any, change: Any) -> None:
+    before = {"a": 1, "b": [2], 3: "three", "d": None}
+    d = make(pool, before)
+    inner = d["b"]
+    for key in before:
+        d[key]  # into the cache
+    with pytest.raises(KeyError), pool.transaction():
+        change(d)
+        assert d != before
+        raise KeyError
+    assert d == before and list(d) == list(before)
+    assert d["b"] is inner
+    assert "new" not in d and d.get("z") is None
+    d._check()
+    change(d)
+    changed = pmemobj.plain(d)
+    assert {key: pmemobj.plain(d[key]) for key in d} == changed != before
+    pool = reopen(pool)
+    assert pool.root["dict"] == changed and list(pool.root["dict"]) == list(changed)
+    pool.root["dict"]._check()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, bad: d.__setitem__("a", bad),
+        lambda d, bad: d.__setitem__("a", [1, {"x": bad}]),
+        lambda d, bad: d.__setitem__(bad, 1),
+        lambda d, bad: d.update(b=1, a=bad),
+        lambda d, bad: d.update({"b": 1, bad: 2}),
+        lambda d, bad: d.setdefault("b", bad),
+        lambda d, bad: d.__ior__([("b", 1), ("c", [bad])]),
+    ],
+)
+def test_an_unstorable_item_is_refused_before_anything_changes(pool: Any, change: Any) -> None:
+    d = make(pool, a=1)
+    with pytest.raises(pmemobj.UnstorableError):
+        change(d, object())
+    assert d == {"a": 1} and d["a"] == 1
+    assert pool.gc().freed == 0
+
+
+def test_the_error_names_the_place(pool: Any) -> None:
+    with pytest.raises(pmemobj.UnstorableError, match=r"root\['cfg'\]\[3\]") as caught:
+        pool.root["cfg"] = [1, 2, 3, object()]
+    assert caught.value.path == "root['cfg'][3]"
+
+
+def test_update_takes_everything_that_dict_takes_all_or_none(pool: Any) -> None:
+    d = make(pool)
+    d.update({"a": 1})
+    d.update([("b", 2), ["c", 3], "de"])
+    d.update(iter([(4, 5)]), f=6)
+    d.update(collections.OrderedDict(g=7))
+    d.update(pool.new(PersistentDict, h=8))
+    d.update(d)
+    assert d == {"a": 1, "b": 2, "c": 3, "d": "e", 4: 5, "f": 6, "g": 7, "h": 8}
+    before = d.copy()
+    for wrong, error in (
+        ([("x", 1), ("y",)], ValueError),
+        ([("x", 1), 5], TypeError),
+        ([("x", 1), ([], 2)], TypeError),
+        (5, TypeError),
+    ):
+        with pytest.raises(error):
+            d.update(wrong)
+        with pytest.raises(error):
+            d |= wrong
+    with pytest.raises(TypeError):
+        d.update({}, {})
+    assert d == before
+
+
+def test_equal_keys_are_one_key(pool: Any) -> None:
+    d = make(pool)
+    model: dict[Any, Any] = {}
+    utc = datetime.timezone.utc
+    keys = [1, 1.0, True, Decimal(1), Fraction(1), 0, False, -0.0, 0.0, complex(1, 0), 0.5]
+    keys += [Decimal("0.5"), 2**70, float(2**70), Decimal(2**70), "1", b"1", None, (1, 2)]
+    keys += [(1.0, True + 1), frozenset((1, 2)), frozenset((2.0, 1)), range(3), range(0, 3, 1)]
+    keys += [datetime.datetime(2020, 1, 1, 12, tzinfo=utc)]
+    keys += [datetime.datetime(2020, 1, 1, 13, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))]
+    for number, key in enumerate(keys):
+        for target in (d, model):
+            target[key] = number
+        assert d == model
+        assert [repr(k) for k in d] == [repr(k) for k in model]
+    for key in keys:
+        assert key in d and d[key] == d.get(key) == model[key]
+        assert d[key] == model[key]
+    for key in keys:
+        assert d.pop(key, "gone") == model.pop(key, "gone")
+        assert d == model
+
+
+def test_nan_keys_are_found_by_their_bits(pool: Any) -> None:
+    d = make(pool, {math.nan: 1})
+    assert d[math.nan] == 1 and d[float("nan")] == 1
+    d[float("nan")] = 2
+    assert d[math.nan] == 2 and len(d) == 1
+
+
+def test_keys_that_only_python_sees_as_equal(pool: Any) -> None:
+    d = make(pool, {"a": 1, 2: 3})
+    assert d[Text("a")] == 1 and Text("a") in d and d.get(Text("b"), 0) == 0
+    assert d.pop(Text("a")) == 1 and "a" not in d
+    d["a"] = 4
+    assert d["a"] == 4
+    del d[Text("a")]
+    assert d == {2: 3}
+    with pytest.raises(KeyError):
+        del d[Text("a")]
+    with pytest.raises(pmemobj.UnstorableError):
+        d[Text("a")] = 1
+    for use in (d.__getitem__, d.get, d.__contains__, d.pop, d.__delitem__):
+        with pytest.raises(TypeError, match="unhashable"):
+            use([])
+
+
+def test_objects_are_keys_by_identity(pool: Any, reopen: Any) -> None:
+    p, q = pool.new(Point, 1), pool.new(Point, 1)
+    d = make(pool, {p: "p"})
+    assert d[p] == "p" and q not in d
+    d[q] = "q"
+    assert [key.x for key in d] == [1, 1] and list(d) == [p, q]
+    del p, q, d
+    pool = reopen(pool)
+    d = pool.root["dict"]
+    (p, q) = d
+    assert d[p] == "p" and d[q] == "q"
+    for unhashable in (pool.root, pool.new(pmemobj.PersistentList)):
+        with pytest.raises(TypeError, match="unhashable"):
+            d[unhashable] = 1
+    other = pmemobj.create(str(pool.root["path"]) if "path" in pool.root else _beside(pool))
+    try:
+        foreign = other.new(Point, 1)
+        assert foreign not in d and d.get(foreign) is None
+        with pytest.raises(pmemobj.ForeignObjectError):
+            d[foreign] = 1
+        with pytest.raises(pmemobj.ForeignObjectError):
+            d["x"] = [foreign]
+    finally:
+        other.close()
+
+
+def _beside(pool: Any) -> str:
+    import tempfile
+
+    return tempfile.mkdtemp() + "/other.pmem"
+
+
+def test_iteration_refuses_what_dict_refuses(pool: Any) -> None:
+    for size in (1, 3, 500):
+        for view in (lambda d: d, lambda d: d.values(), lambda d: d.items(), reversed):
+            for change in (
+                lambda d: d.__setitem__("new", 1),
+                lambda d: d.popitem(),
+                lambda d: d.clear(),
+            ):
+                d = make(pool, {i: i for i in range(size)})
+                with pytest.raises(RuntimeError, match="changed size"):
+                    for _ in view(d):
+                        change(d)
+
+
+def test_values_may_be_replaced_during_iteration(pool: Any) -> None:
+    d = make(pool, {i: i for i in range(700)})
+    model = {i: i for i in range(700)}
+    for target in (d, model):
+        for key in target:
+            target[key] += 1
+        for key, value in target.items():
+            target[(key + 1) % 700] = value + 1
+        for place, value in enumerate(target.values()):
+            target[(place * 7) % 700] = value - 1
+        for key, value in reversed(target.items()):
+            target[(key * 11) % 700] = value + key
+    assert d == model and list(d) == list(model)
+
+
+def test_views_are_live_sets(pool: Any) -> None:
+    d = make(pool, a=1, b=2)
+    keys, values, items = d.keys(), d.values(), d.items()
+    d["c"] = 3
+    assert list(keys) == ["a", "b", "c"] and list(reversed(keys)) == ["c", "b", "a"]
+    assert list(values) == [1, 2, 3] and list(reversed(values)) == [3, 2, 1]
+    assert list(items) == [("a", 1), ("b", 2), ("c", 3)] and len(items) == 3
+    assert ("a", 1) in items and ("a", 2) not in items and "a" not in items and 3 in values
+    model = dict(d)
+    for operate in (
+        lambda x: x.keys() & {"a", "z"},
+        lambda x: x.keys() & ["a", "z"],
+        lambda x: {"a", "z"} & x.keys(),
+        lambda x: x.keys() | ["z"],
+        lambda x: {"z"} | x.keys(),
+        lambda x: x.keys() - ["a"],
+        lambda x: {"a", "z"} - x.keys(),
+        lambda x: x.keys() ^ {"a", "z"},
+        lambda x: {"a", "z"} ^ x.keys(),
+        lambda x: x.items() & [("a", 1), ("b", 5)],
+        lambda x: x.items() | {("z", 0)},
+        lambda x: x.items() - {("a", 1)},
+        lambda x: x.items() ^ {("a", 1), ("z", 0)},
+        lambda x: x.keys().isdisjoint("xyz"),
+        lambda x: x.items().isdisjoint([("a", 1)]),
+        lambda x: x.keys() == {"a", "b", "c"},
+        lambda x: {"a", "b", "c"} == x.keys(),
+        lambda x: x.keys() == model.keys(),
+        lambda x: model.keys() == x.keys(),
+        lambda x: x.items() == model.items(),
+        lambda x: x.keys() < {"a", "b", "c", "d"},
+        lambda x: x.keys() <= {"a", "b", "c"},
+        lambda x: x.keys() > {"a"},
+        lambda x: x.keys() >= {"z"},
+        lambda x: x.keys() != {"a"},
+        lambda x: x.keys() == ["a", "b", "c"],
+        lambda x: repr(x.keys()),
+        lambda x: repr(x.values()),
+        lambda x: repr(x.items()),
+        lambda x: outcome(lambda y: y.keys() & 5, x),
+        lambda x: outcome(lambda y: y.keys() < 5, x),
+        lambda x: outcome(lambda y: hash(y.keys()), x),
+        lambda x: dict(x.keys().mapping) == x,
+    ):
+        assert operate(d) == operate(model)
+    assert isinstance(keys, collections.abc.KeysView)
+    assert isinstance(items, collections.abc.ItemsView)
+    assert isinstance(values, collections.abc.ValuesView)
+    with pytest.raises(TypeError):
+        keys.mapping["x"] = 1
+
+
+def test_operators_give_plain_dicts(pool: Any) -> None:
+    d = make(pool, a=1, b=2)
+    other = pool.new(PersistentDict, b=3)
+    for result, expected in (
+        (d | {"b": 3}, {"a": 1, "b": 3}),
+        ({"b": 3} | d, {"b": 2, "a": 1}),
+        (d | other, {"a": 1, "b": 3}),
+        (d.copy(), {"a": 1, "b": 2}),
+    ):
+        assert type(result) is dict and list(result.items()) == list(expected.items())
+    same = d
+    same |= other
+    assert same is d and d == {"a": 1, "b": 3}
+    with pytest.raises(TypeError):
+        d | [("a", 1)]
+    with pytest.raises(TypeError):
+        hash(d)
+
+
+def test_plain_values_leave_the_pool(pool: Any, reopen: Any) -> None:
+    d = make(pool, {"a": [1], (1, 2): {"k": {3}}})
+    d["shared"] = d["a"]
+    d["self"] = d
+    copies = [pickle.loads(pickle.dumps(d, p)) for p in range(pickle.HIGHEST_PROTOCOL + 1)]
+    copies += [copy.deepcopy(d), pmemobj.plain(d)]
+    assert type(copy.copy(d)) is dict and copy.copy(d)["a"] is d["a"]
+    reopen(pool)
+    for made in copies:
+        assert type(made) is dict and type(made["a"]) is list
+        assert made["a"] is made["shared"] and made["self"] is made
+        assert made[1, 2] == {"k": {3}}
+
+
+def test_keyed_defaults_of_subclasses(pool: Any, reopen: Any) -> None:
+    d = pool.root["counts"] = pool.new(Counts)
+    assert d["x"] == 0 and "x" not in d and d.get("x") is None
+    d["x"] += 1
+    del d
+    pool = reopen(pool)
+    assert type(pool.root["counts"]) is Counts and pool.root["counts"] == {"x": 1}
+
+
+class Counts(PersistentDict):
+    def __missing__(self, key: Any) -> int:
+        return 0
+
+
+def test_from_keys_says_what_to_do(pool: Any) -> None:
+    with pytest.raises(pmemobj.DetachedObjectError, match=r"dict\.fromkeys"):
+        PersistentDict.fromkeys("ab")
+    with pytest.raises(pmemobj.DetachedObjectError):
+        PersistentDict(a=1)
+    with pytest.raises(pmemobj.DetachedObjectError):
+        PersistentDict()
+
+
+def test_popping_is_last_in_first_out(pool: Any) -> None:
+    d = make(pool, {i: str(i) for i in range(300)})
+    for i in range(0, 300, 2):
+        del d[i]
+    for i in range(299, 0, -2):
+        assert d.popitem() == (i, str(i))
+    with pytest.raises(KeyError):
+        d.popitem()
+    assert d.pop("x", None) is None
+    with pytest.raises(KeyError):
+        d.pop("x")
+
+
+def test_mapping_pattern(pool: Any) -> None:
+    match make(pool, a=1, b=2):
+        case {"a": value, **rest}:
+            assert value == 1 and rest == {"b": 2}
+        case _:
+            pytest.fail("no mapping pattern matched")
+
+
+KEYS = st.one_of(
+    st.integers(-3, 6),
+    st.sampled_from([1.0, True, False, 2.5, None, "a", "b", "", b"a", (1,), (1.0,), Decimal(2)]),
+    st.text(max_size=3),
+)
+VALUES = st.one_of(st.integers(), st.text(max_size=40), st.none(), st.lists(st.integers(), max_size=3))
+operations = st.one_of(
+    st.builds(lambda k, v: lambda d: d.__setitem__(k, v), KEYS, VALUES),
+    st.builds(lambda k: lambda d: d.__delitem__(k), KEYS),
+    st.builds(lambda k: lambda d: d[k], KEYS),
+    st.builds(lambda k: lambda d: d.get(k, 0), KEYS),
+    st.builds(lambda k: lambda d: k in d, KEYS),
+    st.builds(lambda k: lambda d: d.pop(k), KEYS),
+    st.builds(lambda k, v: lambda d: d.pop(k, v), KEYS, VALUES),
+    st.builds(lambda k, v: lambda d: d.setdefault(k, v), KEYS, VALUES),
+    st.builds(lambda p: lambda d: d.update(p), st.lists(st.tuples(KEYS, VALUES), max_size=15)),
+    st.just(lambda d: d.popitem()),
+    st.just(lambda d: list(reversed(d))),
+    st.just(lambda d: d.clear()),
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(operations, max_size=40))
+def test_behaves_as_a_dict(pool: Any, steps: list[Any]) -> None:
+    model: dict[Any, Any] = {}
+    stored = make(pool)
+    for step in steps:
+        assert outcome(step, stored) == outcome(step, model)
+        assert stored == model and len(stored) == len(model)
+        assert [repr(key) for key in stored] == [repr(key) for key in model]
+        assert repr(stored) == repr(model)
+        for key in model:
+            assert stored[key] == model[key]
+    stored._check()
