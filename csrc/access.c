@@ -120,7 +120,8 @@ int pmo_container_at(pmo_pool *pool, uint64_t offset, int layout, pmo_container 
         return pmo_corrupt(pool, offset, "a container's state that does not match its check");
     }
     if (at->geometry.check != pmo_geometry_check(&at->geometry)) {
-        return pmo_corrupt(pool, offset, "a container's geometry that does not match its check");
+        return pmo_corrupt(pool, offset,
+                           "a container's geometry that does not match its check");
     }
     if (state->length > state->used || state->used > at->geometry.capacity ||
         state->heap_used > at->geometry.heap_capacity ||

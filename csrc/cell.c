@@ -15,11 +15,21 @@ uint64_t pmo_payload_sum(const char *data, uint64_t length) {
     return sum;
 }
 
+static uint16_t words_check(uint64_t low, uint64_t high, uint64_t payload_sum) {
+    return (uint16_t)(pmo_fold((low & ~0xffff0000ull) ^ payload_sum, high) >> 24);
+}
+
 static uint16_t cell_check(const pmo_cell *cell, uint64_t payload_sum) {
     uint64_t words[2];
     memcpy(words, cell, sizeof words);
-    words[0] &= ~0xffff0000ull;
-    return (uint16_t)(pmo_fold(words[0] ^ payload_sum, words[1]) >> 24);
+    return words_check(words[0], words[1], payload_sum);
+}
+
+/* Composed in registers: reading a cell back whole that was just written in parts stalls. */
+static inline void put_number(pmo_cell *cell, uint32_t tag, int64_t number) {
+    uint64_t high = tag >= PMO_INT ? (uint64_t)number : 0;
+    uint64_t words[2] = {tag | (uint64_t)words_check(tag, high, 0) << 16, high};
+    memcpy(cell, words, sizeof words);
 }
 
 uint64_t pmo_cell_heap_need(uint32_t tag, int64_t number) {
@@ -61,8 +71,7 @@ int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
         if (tag == PMO_REF) {
             PMO_TRY(pmo_reference_add(pool, (uint64_t)number));
         }
-        cell->word = tag >= PMO_INT ? (uint64_t)number : 0;
-        cell->check = cell_check(cell, 0);
+        put_number(cell, tag, number);
         return PMO_OK;
     }
     uint64_t length = (uint64_t)number;
@@ -86,6 +95,12 @@ int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
     return PMO_OK;
 }
 
+void pmo_cells_fill(uint32_t tag, const int64_t *numbers, uint64_t count, pmo_cell *cells) {
+    for (uint64_t i = 0; i < count; i++) {
+        put_number(&cells[i], tag, numbers[i]);
+    }
+}
+
 static int heap_payload(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
                         const char **data) {
     if (heap == NULL || cell->word > heap->used || cell->extent > heap->used - cell->word) {
@@ -96,7 +111,8 @@ static int heap_payload(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *ce
 }
 
 static int mismatch(pmo_pool *pool, const pmo_cell *cell) {
-    return pmo_corrupt(pool, pmo_offset_of(pool, cell), "a value that does not match its check");
+    return pmo_corrupt(pool, pmo_offset_of(pool, cell),
+                       "a value that does not match its check");
 }
 
 static int read_keyed(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
@@ -219,7 +235,8 @@ int pmo_cell_keyed(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
     uint64_t rest = cell->extent - sizeof(pmo_keyed);
     const pmo_keyed *at = *record;
     bool payload = at->inner_tag >= PMO_STR;
-    if (at->canon_length > rest || (payload && (uint64_t)at->number != rest - at->canon_length)) {
+    if (at->canon_length > rest ||
+        (payload && (uint64_t)at->number != rest - at->canon_length)) {
         return mismatch(pool, cell);
     }
     return PMO_OK;

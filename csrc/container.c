@@ -16,8 +16,8 @@ uint64_t pmo_stride(int layout) {
 }
 
 uint32_t *pmo_index(const pmo_pool *pool, const pmo_container *container, int layout) {
-    return pmo_at(pool, container->geometry.body +
-                            container->geometry.capacity * pmo_stride(layout));
+    return pmo_at(pool,
+                  container->geometry.body + container->geometry.capacity * pmo_stride(layout));
 }
 
 static pmo_heap heap_in(const pmo_pool *pool, const pmo_geometry *geometry, int layout) {

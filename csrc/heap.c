@@ -82,7 +82,8 @@ static bool block_in_run(const char *chunk, const chunk_header *header, uint64_t
     }
     run_shape shape = shape_of(at, header);
     if (header->flags & ALIGNED && at->alignment != 0) {
-        uint64_t start = (uint64_t)(uintptr_t)(chunk + shape.first) + header_bytes(header->flags);
+        uint64_t start =
+            (uint64_t)(uintptr_t)(chunk + shape.first) + header_bytes(header->flags);
         shape.first += (at->alignment - start % at->alignment) % at->alignment;
     }
     uint64_t first = shape.first + header_bytes(header->flags);

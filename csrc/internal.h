@@ -22,8 +22,8 @@
 #include "pmo.h"
 
 #define PMO_HEAP_PAYLOAD_MAX 4096u /* a longer payload gets a blob of its own */
-#define PMO_POOL_HEADER 8192u          /* no object starts before the pool's own header ends */
-#define PMO_ALLOCATION_HEADER 16u      /* libpmemobj spends it on each allocation */
+#define PMO_POOL_HEADER 8192u      /* no object starts before the pool's own header ends */
+#define PMO_ALLOCATION_HEADER 16u  /* libpmemobj spends it on each allocation */
 #define PMO_POISON 1u              /* the offset of a poisoned handle */
 
 typedef struct pmo_vector {
@@ -57,27 +57,28 @@ struct pmo_collector;
 
 struct pmo_pool {
     PMEMobjpool *pop;
-    char *base;            /* offset 0 of the pool */
-    uint64_t limit;        /* bytes mapped and backed by files */
+    char *base;     /* offset 0 of the pool */
+    uint64_t limit; /* bytes mapped and backed by files */
     pmo_root *root;
     uint64_t uuid_lo;
-    uint32_t generation;   /* of the process, see pmo_fork_generation */
+    uint32_t generation; /* of the process, see pmo_fork_generation */
     uint32_t policy;
     bool open;
-    bool tx_open;          /* begun by pmo_tx_begin, or left open with PMO_FOREIGN_DEAD */
+    bool tx_open; /* begun by pmo_tx_begin, or left open with PMO_FOREIGN_DEAD */
     bool tx_doomed;
-    uint64_t writes;       /* stores, allocations and frees so far: did an operation touch anything? */
-    uint64_t inject;       /* see pmo_inject_failure */
-    uint64_t used;         /* bytes allocated, libpmemobj's 16-byte headers included */
-    uint64_t used_before;  /* when the open transaction began */
+    uint64_t
+        writes; /* stores, allocations and frees so far: did an operation touch anything? */
+    uint64_t inject;      /* see pmo_inject_failure */
+    uint64_t used;        /* bytes allocated, libpmemobj's 16-byte headers included */
+    uint64_t used_before; /* when the open transaction began */
     char *path;
-    char *parts;           /* elastic: the part files' directory */
-    pmo_vector created;    /* objects allocated in this transaction */
-    pmo_vector dead;       /* objects whose count fell to zero, to be freed by this operation */
+    char *parts;        /* elastic: the part files' directory */
+    pmo_vector created; /* objects allocated in this transaction */
+    pmo_vector dead;    /* objects whose count fell to zero, to be freed by this operation */
     pmo_vector foreign_dead;
-    pmo_vector layouts;    /* type code - PMO_FIRST_USER_TYPE -> layout */
+    pmo_vector layouts; /* type code - PMO_FIRST_USER_TYPE -> layout */
     pmo_map pins;
-    pmo_map freed;         /* in this transaction begun by pmo_tx_begin: no allocations any more */
+    pmo_map freed; /* in this transaction begun by pmo_tx_begin: no allocations any more */
     pmo_stream keys;
     pmo_stream values;
     pmo_failure_info failure;
@@ -86,19 +87,19 @@ struct pmo_pool {
     struct pmo_collector *collector;
 };
 
-#define PMO_TRY(call)                         \
-    do {                                      \
-        int pmo_try_status = (call);          \
-        if (pmo_try_status != PMO_OK) {       \
-            return pmo_try_status;            \
-        }                                     \
+#define PMO_TRY(call)                                                                          \
+    do {                                                                                       \
+        int pmo_try_status = (call);                                                           \
+        if (pmo_try_status != PMO_OK) {                                                        \
+            return pmo_try_status;                                                             \
+        }                                                                                      \
     } while (0)
 
 /* ---- volatile memory (volatile.c) ------------------------------------ */
 
 int pmo_vector_push(pmo_vector *vector, uint64_t item);
-uint64_t *pmo_map_find(pmo_map *map, uint64_t key);           /* NULL: absent */
-int pmo_map_add(pmo_map *map, uint64_t key, uint64_t count);  /* adds to the count there */
+uint64_t *pmo_map_find(pmo_map *map, uint64_t key);          /* NULL: absent */
+int pmo_map_add(pmo_map *map, uint64_t key, uint64_t count); /* adds to the count there */
 void pmo_map_remove(pmo_map *map, uint64_t key);
 void pmo_map_clear(pmo_map *map);
 /* As clear, but a small map keeps its memory. */
@@ -203,6 +204,16 @@ int pmo_undo(pmo_pool *pool, void *address, uint64_t size);
 /* These bytes were no part of the state before the transaction: flush only.
  * Called after they are written. */
 void pmo_fresh(pmo_pool *pool, const void *address, uint64_t size);
+/* The failure of libpmemobj with this errno; a full pool, with its sizes. */
+int pmo_fail_system(pmo_pool *pool, int error);
+int pmo_fail_full(pmo_pool *pool, uint64_t requested);
+/* Is this the allocation or snapshot that pmo_inject_failure wants to fail? */
+bool pmo_injected(pmo_pool *pool);
+
+/* ---- allocation.c --------------------------------------------------------------- */
+
+/* At every opening: libpmemobj keeps no classes in the pool. 0, or -1 with errno. */
+int pmo_register_classes(PMEMobjpool *pop);
 /* New memory of this transaction: needs no undo, flushed at commit. */
 int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero, uint64_t *offset);
 /* Given back at commit; not reused before. */
@@ -242,6 +253,8 @@ int pmo_value_valid(uint32_t tag, int64_t number, const char *data);
  * which must have room; flushed here) or to a blob, counts a reference. */
 int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
                   const char *data, pmo_cell *cell);
+/* The cells of many values of one tag below PMO_REF. */
+void pmo_cells_fill(uint32_t tag, const int64_t *numbers, uint64_t count, pmo_cell *cells);
 /* The value in a cell, its check verified. A KEYED cell gives its inner value. */
 int pmo_cell_read(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_value *value);
 /* The cell is about to be overwritten or freed: drop its reference or blob, count

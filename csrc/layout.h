@@ -137,15 +137,15 @@ _Static_assert(sizeof(pmo_blob) == 32, "a blob header is 32 bytes");
 typedef struct pmo_root {
     uint64_t magic;
     uint32_t version;
-    uint32_t creator;      /* uid of the user who created the pool */
-    uint64_t hash_key[2];  /* random, made at creation */
-    uint32_t dirty;        /* 1 from open to close */
-    uint32_t policy;       /* of the last session that opened it */
+    uint32_t creator;               /* uid of the user who created the pool */
+    uint64_t hash_key[2];           /* random, made at creation */
+    uint32_t dirty;                 /* 1 from open to close */
+    uint32_t policy;                /* of the last session that opened it */
     char boot_id[PMO_BOOT_ID_SIZE]; /* of that session */
-    uint64_t in_flight;    /* 1 while a transaction is open */
-    uint64_t types;        /* offset of the sequence "layout module:qualname" */
-    pmo_cell root;         /* the user's root; no heap: a long leaf is a blob */
-    uint64_t used;         /* bytes allocated, written by close; meaningless when dirty */
+    uint64_t in_flight;             /* 1 while a transaction is open */
+    uint64_t types;                 /* offset of the sequence "layout module:qualname" */
+    pmo_cell root;                  /* the user's root; no heap: a long leaf is a blob */
+    uint64_t used; /* bytes allocated, written by close; meaningless when dirty */
     uint64_t reserved[15];
 } pmo_root;
 _Static_assert(offsetof(pmo_root, root) == 96, "the root cell's place");

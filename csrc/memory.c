@@ -46,7 +46,8 @@ static int move(pmo_pool *pool, uint64_t offset, uint64_t size, bool zero, uint6
         bool object = number == PMO_NUM_OBJECT && kept >= sizeof(pmo_header) &&
                       pmo_header_at(pool, offset, &header) == PMO_OK;
         if (object) {
-            ((pmo_header *)pmo_at(pool, *moved))->check = pmo_header_check(*moved, header->type);
+            ((pmo_header *)pmo_at(pool, *moved))->check =
+                pmo_header_check(*moved, header->type);
         }
     }
     pmo_map_remove(&pool->pins, offset);
@@ -75,7 +76,8 @@ int pmo_free(pmo_pool *pool, uint64_t offset) {
 
 int pmo_snapshot(pmo_pool *pool, uint64_t offset, uint64_t size) {
     PMO_TRY(must_be_open(pool));
-    if (size == 0 || offset < pmo_heap_start(pool) || pmo_bounds(pool, offset, size) != PMO_OK) {
+    if (size == 0 || offset < pmo_heap_start(pool) ||
+        pmo_bounds(pool, offset, size) != PMO_OK) {
         return PMO_EINVAL;
     }
     pmo_op op;

@@ -100,8 +100,8 @@ int pmo_reference_drop(pmo_pool *pool, uint64_t offset) {
         /* Two references and a count of one: dying twice would free twice. */
         PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
         header->refcount = 0;
-        return pmo_vector_push(
-            layout == PMO_LAYOUT_FOREIGN ? &pool->foreign_dead : &pool->dead, offset);
+        return pmo_vector_push(layout == PMO_LAYOUT_FOREIGN ? &pool->foreign_dead : &pool->dead,
+                               offset);
     }
     PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
     header->refcount--;
@@ -224,9 +224,8 @@ int pmo_blob_read(pmo_pool *pool, uint64_t offset, pmo_value *value) {
     if (blob->check != blob_check(blob) || blob->tag < PMO_STR) {
         return pmo_corrupt(pool, offset, "a value that does not match its check");
     }
-    *value = (pmo_value){.tag = blob->tag,
-                         .number = (int64_t)blob->length,
-                         .data = (const char *)(blob + 1)};
+    *value = (pmo_value){
+        .tag = blob->tag, .number = (int64_t)blob->length, .data = (const char *)(blob + 1)};
     return PMO_OK;
 }
 

@@ -27,26 +27,26 @@
 
 typedef enum pmo_status {
     PMO_OK = 0,
-    PMO_FOREIGN_DEAD = 1,  /* done, but objects of custom classes died: the
-                              transaction is left open, the caller drains
-                              pmo_next_dead() and commits */
-    PMO_EFULL = -1,        /* no room in the pool; pmo_failure() has the sizes */
-    PMO_ECORRUPT = -2,     /* the pool's bytes make no sense; pmo_failure() says where */
+    PMO_FOREIGN_DEAD = 1, /* done, but objects of custom classes died: the
+                             transaction is left open, the caller drains
+                             pmo_next_dead() and commits */
+    PMO_EFULL = -1,       /* no room in the pool; pmo_failure() has the sizes */
+    PMO_ECORRUPT = -2,    /* the pool's bytes make no sense; pmo_failure() says where */
     PMO_ECLOSED = -3,
-    PMO_EFORKED = -4,      /* opened by a parent process */
-    PMO_EPOISONED = -5,    /* offset 1: a handle made in an aborted transaction */
-    PMO_ENOTX = -6,        /* needs an open transaction */
-    PMO_EOTHERPOOL = -7,   /* this thread has a transaction open on another pool */
-    PMO_EDOOMED = -8,      /* an earlier failure: this transaction cannot commit */
+    PMO_EFORKED = -4,    /* opened by a parent process */
+    PMO_EPOISONED = -5,  /* offset 1: a handle made in an aborted transaction */
+    PMO_ENOTX = -6,      /* needs an open transaction */
+    PMO_EOTHERPOOL = -7, /* this thread has a transaction open on another pool */
+    PMO_EDOOMED = -8,    /* an earlier failure: this transaction cannot commit */
     PMO_EINDEX = -9,
-    PMO_EMISSING = -10,    /* no such key */
-    PMO_EINVAL = -11,      /* an argument is out of its range */
-    PMO_ESYSTEM = -12,     /* pmo_failure() has errno and libpmemobj's message */
-    PMO_ENOMEM = -13,      /* malloc failed */
-    PMO_ETYPE = -14,       /* the object has another layout */
-    PMO_EINTX = -15,       /* not possible while a transaction is open */
-    PMO_ETOOBIG = -16,     /* larger than any one allocation may be */
-    PMO_EVERSION = -17     /* a layout version this build does not know */
+    PMO_EMISSING = -10, /* no such key */
+    PMO_EINVAL = -11,   /* an argument is out of its range */
+    PMO_ESYSTEM = -12,  /* pmo_failure() has errno and libpmemobj's message */
+    PMO_ENOMEM = -13,   /* malloc failed */
+    PMO_ETYPE = -14,    /* the object has another layout */
+    PMO_EINTX = -15,    /* not possible while a transaction is open */
+    PMO_ETOOBIG = -16,  /* larger than any one allocation may be */
+    PMO_EVERSION = -17  /* a layout version this build does not know */
 } pmo_status;
 
 typedef enum pmo_tag {
@@ -57,29 +57,29 @@ typedef enum pmo_tag {
     PMO_INT = 4,
     PMO_FLOAT = 5,
     PMO_REF = 6,
-    PMO_KEYED = 7,         /* on media only */
-    PMO_STR = 16,          /* first payload tag */
+    PMO_KEYED = 7, /* on media only */
+    PMO_STR = 16,  /* first payload tag */
     PMO_BYTES = 17
 } pmo_tag;
 
 /* How an object's bytes are laid out; a type code maps to one of these. */
 typedef enum pmo_layout {
-    PMO_LAYOUT_FOREIGN = 0,   /* a custom class: header, then its own bytes */
+    PMO_LAYOUT_FOREIGN = 0, /* a custom class: header, then its own bytes */
     PMO_LAYOUT_BLOB = 1,
-    PMO_LAYOUT_SEQUENCE = 2,  /* list, tuple */
+    PMO_LAYOUT_SEQUENCE = 2, /* list, tuple */
     PMO_LAYOUT_SET = 3,
-    PMO_LAYOUT_DICT = 4       /* dict, object attributes */
+    PMO_LAYOUT_DICT = 4 /* dict, object attributes */
 } pmo_layout;
 
 /* Built-in type codes; those from PMO_FIRST_USER_TYPE on are in the type table. */
 typedef enum pmo_type {
     PMO_TYPE_BLOB = 1,
-    PMO_TYPE_TUPLE = 2,       /* plain tuple */
-    PMO_TYPE_FROZENSET = 3,   /* plain frozenset */
+    PMO_TYPE_TUPLE = 2,     /* plain tuple */
+    PMO_TYPE_FROZENSET = 3, /* plain frozenset */
     PMO_TYPE_LIST = 4,
     PMO_TYPE_DICT = 5,
     PMO_TYPE_SET = 6,
-    PMO_TYPE_PTUPLE = 7,      /* PersistentTuple */
+    PMO_TYPE_PTUPLE = 7, /* PersistentTuple */
     PMO_FIRST_USER_TYPE = 64
 } pmo_type;
 
@@ -88,25 +88,22 @@ typedef enum pmo_type {
 #define PMO_NUM_OBJECT 20u
 
 /* Durability of a mapping that is not real persistent memory. */
-typedef enum pmo_policy {
-    PMO_POLICY_PROCESS = 1,
-    PMO_POLICY_POWER = 2
-} pmo_policy;
+typedef enum pmo_policy { PMO_POLICY_PROCESS = 1, PMO_POLICY_POWER = 2 } pmo_policy;
 
 typedef struct pmo_pool pmo_pool;
 
 typedef struct pmo_value {
     int64_t number;
-    const char *data;  /* into the pool: valid until the next mutation */
+    const char *data; /* into the pool: valid until the next mutation */
     uint32_t tag;
-    uint32_t type;     /* of a reference: the object's type code */
+    uint32_t type; /* of a reference: the object's type code */
 } pmo_value;
 
 /* A run of values. Payloads lie in data, one after the other. */
 typedef struct pmo_batch {
     uint64_t count;
-    const uint8_t *tags;     /* count tags, or NULL: all are tag */
-    const int64_t *numbers;  /* count numbers */
+    const uint8_t *tags;    /* count tags, or NULL: all are tag */
+    const int64_t *numbers; /* count numbers */
     const char *data;
     uint64_t data_length;
     uint32_t tag;
@@ -121,10 +118,10 @@ typedef struct pmo_keys {
 } pmo_keys;
 
 typedef struct pmo_failure_info {
-    uint64_t requested;  /* bytes asked for */
-    uint64_t free;       /* bytes free then */
-    uint64_t offset;     /* where damage was found */
-    int32_t error;       /* errno */
+    uint64_t requested; /* bytes asked for */
+    uint64_t free;      /* bytes free then */
+    uint64_t offset;    /* where damage was found */
+    int32_t error;      /* errno */
     char text[256];
 } pmo_failure_info;
 
@@ -136,9 +133,9 @@ typedef struct pmo_pool_info {
     uint32_t was_dirty;     /* the last session did not close it */
     uint32_t was_in_flight; /* it died inside a transaction */
     uint32_t last_policy;
-    uint32_t policy;        /* PMO_POLICY_* in force now */
-    uint32_t is_pmem;       /* real persistent memory: libpmemobj flushes caches */
-    uint32_t hooked;        /* our pmem_msync is the one libpmemobj calls */
+    uint32_t policy;  /* PMO_POLICY_* in force now */
+    uint32_t is_pmem; /* real persistent memory: libpmemobj flushes caches */
+    uint32_t hooked;  /* our pmem_msync is the one libpmemobj calls */
     char last_boot_id[40];
 } pmo_pool_info;
 
@@ -146,17 +143,17 @@ typedef struct pmo_object_info {
     uint64_t refcount;
     uint32_t type;
     uint32_t layout;
-    uint64_t length;        /* elements; a blob's bytes */
-    uint64_t bytes;         /* allocated for the object and its body */
+    uint64_t length; /* elements; a blob's bytes */
+    uint64_t bytes;  /* allocated for the object and its body */
     uint64_t capacity;
-    uint64_t used;          /* positions written, holes included */
+    uint64_t used; /* positions written, holes included */
 } pmo_object_info;
 
 typedef struct pmo_gc_report {
-    uint64_t objects;       /* reached, bodies and substructures not counted */
-    uint64_t freed;         /* allocations freed */
+    uint64_t objects; /* reached, bodies and substructures not counted */
+    uint64_t freed;   /* allocations freed */
     uint64_t freed_bytes;
-    uint64_t corrected;     /* reference counts that were put right */
+    uint64_t corrected; /* reference counts that were put right */
 } pmo_gc_report;
 
 typedef struct pmo_counters {
@@ -220,8 +217,8 @@ int pmo_sync(pmo_pool *pool);
 
 /* ---- transaction.c --------------------------------------------------------- */
 
-int pmo_tx_begin(pmo_pool *pool);   /* PMO_EINTX when one is open */
-int pmo_tx_commit(pmo_pool *pool);  /* PMO_EDOOMED: it was aborted instead */
+int pmo_tx_begin(pmo_pool *pool);  /* PMO_EINTX when one is open */
+int pmo_tx_commit(pmo_pool *pool); /* PMO_EDOOMED: it was aborted instead */
 int pmo_tx_abort(pmo_pool *pool);
 int pmo_tx_is_open(pmo_pool *pool); /* 0 or 1 */
 void pmo_tx_doom(pmo_pool *pool);
@@ -230,6 +227,13 @@ void pmo_tx_doom(pmo_pool *pool);
 const uint64_t *pmo_tx_created(pmo_pool *pool, uint64_t *count);
 /* Fail the nth allocation or snapshot from now on as if the pool were full; 0: never. */
 void pmo_inject_failure(pmo_pool *pool, uint64_t nth);
+
+/* ---- gather.c: help for whoever makes batches --------------------------------- */
+
+/* numbers[i] = the integer in record i of letter + width bytes (4, sign-extended, or
+ * 8), little-endian. PMO_EINVAL when a record starts with another letter. */
+int pmo_gather(const char *records, uint64_t count, int letter, uint32_t width,
+               int64_t *numbers);
 
 /* ---- memory.c: what MemoryManager offers to custom classes ----------------- */
 

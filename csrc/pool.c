@@ -35,7 +35,7 @@ static int note_failure(pmo_failure_info *failure, int error) {
     return PMO_ESYSTEM;
 }
 
-static void attach(pmo_pool *pool, PMEMobjpool *pop, PMEMoid root) {
+static int attach(pmo_pool *pool, PMEMobjpool *pop, PMEMoid root) {
     pool->pop = pop;
     pool->base = (char *)pop;
     pool->root = pmemobj_direct(root);
@@ -43,6 +43,7 @@ static void attach(pmo_pool *pool, PMEMobjpool *pop, PMEMoid root) {
     pool->generation = pmo_fork_generation;
     pool->limit = UINT64_MAX >> 1;
     pool->open = true;
+    return pmo_register_classes(pop) == 0 ? PMO_OK : note_failure(&pool->failure, errno);
 }
 
 static int make_types(pmo_pool *pool) {
@@ -62,7 +63,7 @@ static int initialise(pmo_pool *pool, PMEMobjpool *pop) {
     if (OID_IS_NULL(oid)) {
         return note_failure(&pool->failure, errno);
     }
-    attach(pool, pop, oid);
+    PMO_TRY(attach(pool, pop, oid));
     pmo_root *root = pool->root;
     root->version = PMO_LAYOUT_VERSION;
     root->creator = (uint32_t)geteuid();
@@ -172,7 +173,7 @@ static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls) {
     if (pmemobj_root_size(pop) != sizeof(pmo_root)) {
         return PMO_EVERSION;
     }
-    attach(pool, pop, pmemobj_root(pop, sizeof(pmo_root)));
+    PMO_TRY(attach(pool, pop, pmemobj_root(pop, sizeof(pmo_root))));
     pool->limit = pmo_measure_files(pool);
     PMO_TRY(recognise(pool));
     describe(pool, calls);

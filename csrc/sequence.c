@@ -24,7 +24,7 @@ static int feed_next(feed *from, pmo_value *value) {
     uint64_t i = from->next++;
     *value = (pmo_value){.tag = batch->tags ? batch->tags[i] : batch->tag,
                          .number = batch->numbers[i],
-                         .data = batch->data + from->data_at};
+                         .data = batch->data ? batch->data + from->data_at : ""};
     if (value->tag < PMO_STR) {
         return PMO_OK;
     }
@@ -58,6 +58,19 @@ static int feed_cell(pmo_pool *pool, pmo_heap *heap, feed *from, pmo_cell *cell)
     return PMO_OK;
 }
 
+/* All the batch's cells, one after the other from cells on. */
+static int feed_cells(pmo_pool *pool, pmo_heap *heap, const pmo_batch *batch, pmo_cell *cells) {
+    if (batch->tags == NULL && batch->tag >= PMO_NONE && batch->tag < PMO_REF) {
+        pmo_cells_fill(batch->tag, batch->numbers, batch->count, cells);
+        return PMO_OK;
+    }
+    feed source = {.batch = batch};
+    for (uint64_t i = 0; i < batch->count; i++) {
+        PMO_TRY(feed_cell(pool, heap, &source, &cells[i]));
+    }
+    return PMO_OK;
+}
+
 static int move_cells(pmo_pool *pool, const pmo_heap *from, const pmo_cell *cells,
                       uint64_t count, pmo_heap *to, pmo_cell *target) {
     if (from->used == 0) {
@@ -84,11 +97,9 @@ static int rebuild(pmo_pool *pool, pmo_container *list, uint64_t start, uint64_t
     pmo_heap to = pmo_heap_new(pool, &geometry, LAYOUT);
     pmo_cell *cells = pmo_at(pool, geometry.body);
     PMO_TRY(move_cells(pool, &from, old, start, &to, cells));
-    feed source = {.batch = batch};
-    for (uint64_t i = 0; i < batch->count; i++) {
-        PMO_TRY(feed_cell(pool, &to, &source, &cells[start + i]));
-    }
-    PMO_TRY(move_cells(pool, &from, old + stop, used - stop, &to, cells + start + batch->count));
+    PMO_TRY(feed_cells(pool, &to, batch, cells + start));
+    PMO_TRY(
+        move_cells(pool, &from, old + stop, used - stop, &to, cells + start + batch->count));
     for (uint64_t i = start; i < stop; i++) {
         PMO_TRY(pmo_cell_drop(pool, NULL, &old[i]));
     }
@@ -101,7 +112,8 @@ static const pmo_batch nothing;
 static bool has_room(const pmo_container *list, uint64_t used, uint64_t heap_need) {
     const pmo_state *state = &list->state;
     const pmo_geometry *geometry = &list->geometry;
-    return used <= geometry->capacity && heap_need <= geometry->heap_capacity - state->heap_used;
+    return used <= geometry->capacity &&
+           heap_need <= geometry->heap_capacity - state->heap_used;
 }
 
 static uint64_t heap_live(const pmo_container *list) {
@@ -183,8 +195,8 @@ static int put_heap_state(pmo_pool *pool, pmo_container *list, const pmo_heap *h
     return PMO_OK;
 }
 
-static int set(pmo_pool *pool, pmo_container *list, int64_t index, uint32_t tag,
-               int64_t number, const char *data) {
+static int set(pmo_pool *pool, pmo_container *list, int64_t index, uint32_t tag, int64_t number,
+               const char *data) {
     uint64_t at = 0;
     PMO_TRY(position(list, index, &at));
     PMO_TRY(pmo_value_valid(tag, number, data));
@@ -266,10 +278,7 @@ static int splice_in_place(pmo_pool *pool, const pmo_op *op, pmo_container *list
     if (shifts) {
         memmove(&cells[start + batch->count], &cells[stop], (used - stop) * sizeof(pmo_cell));
     }
-    feed source = {.batch = batch};
-    for (uint64_t i = 0; i < batch->count; i++) {
-        PMO_TRY(feed_cell(pool, &heap, &source, &cells[start + i]));
-    }
+    PMO_TRY(feed_cells(pool, &heap, batch, cells + start));
     for (uint64_t i = 0; i < stop - start; i++) {
         PMO_TRY(pmo_cell_drop(pool, &heap, &replaced[i]));
     }
@@ -500,7 +509,8 @@ int pmo_sequence_verify(pmo_pool *pool, pmo_container *list) {
         named += pmo_cell_heap_bytes(&cells[i]);
     }
     if (named != heap_live(list)) {
-        return pmo_corrupt(pool, offset, "a heap whose live bytes are not those its cells name");
+        return pmo_corrupt(pool, offset,
+                           "a heap whose live bytes are not those its cells name");
     }
     return PMO_OK;
 }

@@ -3,13 +3,13 @@
 
 #include "internal.h"
 
-static int fail_system(pmo_pool *pool, int error) {
+int pmo_fail_system(pmo_pool *pool, int error) {
     pool->failure = (pmo_failure_info){.error = error};
     snprintf(pool->failure.text, sizeof pool->failure.text, "%s", pmemobj_errormsg());
     return PMO_ESYSTEM;
 }
 
-static int fail_full(pmo_pool *pool, uint64_t requested) {
+int pmo_fail_full(pmo_pool *pool, uint64_t requested) {
     pool->failure = (pmo_failure_info){.requested = requested, .error = ENOMEM};
     pmo_pool_info info;
     if (pmo_info(pool, &info) == PMO_OK && info.size > info.used) {
@@ -18,7 +18,7 @@ static int fail_full(pmo_pool *pool, uint64_t requested) {
     return PMO_EFULL;
 }
 
-static bool injected(pmo_pool *pool) {
+bool pmo_injected(pmo_pool *pool) {
     return pool->inject != 0 && --pool->inject == 0;
 }
 
@@ -35,7 +35,7 @@ static int start(pmo_pool *pool) {
     if (error != 0) {
         pmemobj_tx_end();
         pool->root->in_flight = 0;
-        return fail_system(pool, error);
+        return pmo_fail_system(pool, error);
     }
     pmemobj_tx_set_failure_behavior(POBJ_TX_FAILURE_RETURN);
     pool->counters.transactions++;
@@ -74,7 +74,7 @@ static int finish(pmo_pool *pool) {
     pool->root->in_flight = 0;
     pool->tx_open = false;
     pool->created.count = 0;
-    return error == 0 ? PMO_OK : fail_system(pool, error);
+    return error == 0 ? PMO_OK : pmo_fail_system(pool, error);
 }
 
 int pmo_tx_begin(pmo_pool *pool) {
@@ -165,12 +165,12 @@ int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status) {
 }
 
 int pmo_undo(pmo_pool *pool, void *address, uint64_t size) {
-    if (injected(pool)) {
-        return fail_full(pool, size);
+    if (pmo_injected(pool)) {
+        return pmo_fail_full(pool, size);
     }
     int error = pmemobj_tx_xadd_range_direct(address, size, POBJ_XADD_NO_ABORT);
     if (error != 0) {
-        return error == ENOMEM ? fail_full(pool, size) : fail_system(pool, error);
+        return error == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, error);
     }
     pool->writes++;
     pool->counters.undo_records++;
@@ -182,43 +182,4 @@ void pmo_fresh(pmo_pool *pool, const void *address, uint64_t size) {
     pool->writes++;
     pool->counters.fresh_bytes += size;
     pmemobj_flush(pool->pop, address, size);
-}
-
-int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
-                 uint64_t *offset) {
-    if (size == 0) {
-        return PMO_EINVAL;
-    }
-    if (size > PMEMOBJ_MAX_ALLOC_SIZE) {
-        pool->failure = (pmo_failure_info){.requested = size};
-        return PMO_ETOOBIG;
-    }
-    if (injected(pool)) {
-        return fail_full(pool, size);
-    }
-    uint64_t flags = POBJ_XALLOC_NO_ABORT | (zero ? POBJ_XALLOC_ZERO : 0);
-    PMEMoid oid = pmemobj_tx_xalloc(size, type_num, flags);
-    if (OID_IS_NULL(oid)) {
-        return errno == ENOMEM ? fail_full(pool, size) : fail_system(pool, errno);
-    }
-    pool->writes++;
-    pool->counters.allocations++;
-    pool->used += pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
-    *offset = oid.off;
-    pmo_map_remove(&pool->freed, oid.off);
-    return type_num == PMO_NUM_BODY ? PMO_OK : pmo_vector_push(&pool->created, oid.off);
-}
-
-int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
-    PMO_TRY(pmo_bounds(pool, offset, 1));
-    PMEMoid oid = {pool->uuid_lo, offset};
-    uint64_t size = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
-    int error = pmemobj_tx_xfree(oid, POBJ_XFREE_NO_ABORT);
-    if (error != 0) {
-        return error == ENOMEM ? fail_full(pool, 64) : fail_system(pool, error);
-    }
-    pool->writes++;
-    pool->counters.frees++;
-    pool->used -= size < pool->used ? size : pool->used;
-    return pool->tx_open ? pmo_map_add(&pool->freed, offset, 1) : PMO_OK;
 }

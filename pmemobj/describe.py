@@ -149,7 +149,7 @@ def _payload(peek: Peeker, cell: Cell) -> _Shown:
         return _Shown("missing", clip(printable(repr(value)), _VALUE_WIDTH), badges=(missing,))
     try:
         preview = clip(printable(_bounded(value)), _VALUE_WIDTH)
-    except Exception as error:  # noqa: BLE001 - a stranger's __repr__ may raise anything
+    except Exception as error:  # a stranger's __repr__ may raise anything
         preview = f"<{kind}: its repr raised {type(error).__name__}>"
     length = f"{len(value):,}" if isinstance(value, tuple | frozenset) else ""
     return _Shown(kind, preview, length, cell.number, pickled)
@@ -269,7 +269,7 @@ class _Describer:
             rows: list[Row | Gap] = [self.row("", cell, level) for cell in cells]
             if facts.length > len(cells):
                 rows.append(Gap(facts.length - len(cells)))
-            return Table((Column("value", "item"), Column("type", "type")), tuple(rows))
+            return Table((Column("type", "type"), Column("value", "item")), tuple(rows))
         return self._items_table(facts, level, min(limit, 10))
 
     def _entries_table(self, facts: Facts, kind: Kind, level: int, limit: int) -> Table:

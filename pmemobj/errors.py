@@ -202,7 +202,7 @@ class WorkspaceNameError(PmemobjError, AttributeError):
     """No variable of that name, or a name that only ``ws["name"]`` can reach."""
 
 
-class MissingAttributeError(MissingClassError, AttributeError):
+class MissingAttributeError(MissingClassError, AttributeError):  # type: ignore[misc]
     """An attribute that the missing class of a placeholder may have; ``hasattr`` gives False.
 
     Attributes:

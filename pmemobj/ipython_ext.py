@@ -197,8 +197,7 @@ class PmemMagics(Magics):
         shown: set[int] = set()
         for variable, one in chosen.items():
             if id(one.pool) not in shown:
-                _show(pool_summary(pool_info(one.pool)))
-                _show(workspace_summary(one.pool, variable))
+                _show(workspace_summary(one.pool, variable, details=True))
                 shown.add(id(one.pool))
 
     @magic_arguments()
@@ -253,8 +252,9 @@ class PmemMagics(Magics):
 
     def _prepared(self, cell: str) -> Callable[[], Any]:
         shell = self.shell
-        transformed = shell.transform_cell(cell)
-        name = shell.compile.cache(transformed, shell.execution_count, raw_code=cell)
+        # The line in place of the magic's keeps the numbers of the lines below it.
+        transformed = "# %%pmem_transaction\n" + shell.transform_cell(cell)
+        name = shell.compile.cache(transformed, _cell_number(shell), raw_code=cell)
         tree = shell.transform_ast(shell.compile.ast_parse(transformed, filename=name))
         if _awaits(tree):
             raise UsageError("a transaction cannot span an await: await outside of this cell")
@@ -310,6 +310,12 @@ class PmemMagics(Magics):
         if len(pools) > 1:
             raise UsageError(f"several are open: say {magic} with one of {', '.join(_opened)}")
         return next(iter(pools.values()))
+
+
+def _cell_number(shell: Any) -> int:
+    """The number of the cell that is running; IPython has counted on already, or not yet."""
+    recorded = len(shell.history_manager.input_hist_parsed) - 1
+    return recorded if recorded > 0 else int(shell.execution_count)
 
 
 def _unquoted(name: str) -> str:

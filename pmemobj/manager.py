@@ -53,6 +53,8 @@ POBJECT_TYPE_NUM: int = lib.PMO_NUM_OBJECT
 HEADER_SIZE = 16
 """Bytes at the start of a custom object that belong to the library."""
 
+_ENCODERS = codecs.ENCODERS
+_DERIVED_KEYS = codecs.DERIVED_KEYS
 _REF = codecs.REF
 _INT = codecs.INT
 _FLOAT = codecs.FLOAT
@@ -355,11 +357,12 @@ class MemoryManager(TransactionKeeper):
         Raises:
             ForeignObjectError: the object lives in another pool.
         """
+        encoder = _ENCODERS.get(type(value), codecs.encode)
         try:
-            encoded = codecs.encode(value)
+            encoded = encoder(value)
         except UnstorableError:
             return None  # staging names the place
-        return self.encode_persistent(value) if encoded is None else encoded
+        return encoded or self.encode_persistent(value)
 
     def encode_persistent(self, value: Any) -> Encoded | None:
         """The reference to a persistent object, or None for anything else."""
@@ -387,6 +390,9 @@ class MemoryManager(TransactionKeeper):
             TypeError: not hashable.
             UnstorableError: hashable, but nothing that can be a stored key.
         """
+        derived = _DERIVED_KEYS.get(type(value))
+        if derived is not None:
+            return (*derived(value), b"")
         encoded = codecs.encode_key(value)
         return self.encode_special_key(value) if encoded is None else encoded
 

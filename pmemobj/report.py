@@ -36,6 +36,7 @@ __all__ = [
     "pool_summary",
     "recovery_info",
     "recovery_summary",
+    "short_path",
     "transaction_summary",
     "work_done",
     "workspace_summary",
@@ -98,7 +99,7 @@ class Work:
 class TransactionInfo:
     """How a transaction ended."""
 
-    name: str
+    path: str
     committed: bool
     seconds: float
     work: Work
@@ -122,6 +123,18 @@ def _on_disk(path: str) -> int:
         with suppress(OSError):
             blocks += os.stat(name).st_blocks
     return 512 * blocks
+
+
+def short_path(path: str) -> str:
+    """*path* as a person would write it here: relative below this directory, or from ``~``."""
+    homes = [(os.path.expanduser("~"), "~/")]
+    with suppress(OSError):  # this directory may have been deleted
+        homes.insert(0, (os.getcwd(), ""))
+    for home, prefix in homes:
+        start = home.rstrip("/") + "/"
+        if path.startswith(start):
+            return printable(prefix + path[len(start) :])
+    return printable(path)
 
 
 def pool_info(pool: PersistentObjectPool) -> PoolInfo:
@@ -213,7 +226,7 @@ def _meter(info: PoolInfo, holds: str = "") -> Meter:
 
 def pool_summary(info: PoolInfo) -> Summary:
     """The pool card."""
-    name = printable(info.path)
+    name = short_path(info.path)
     if info.closed:
         return Summary("pool", name, badges=_badges(info))
     facts = [
@@ -233,15 +246,18 @@ def pool_summary(info: PoolInfo) -> Summary:
     )
 
 
-def workspace_summary(pool: PersistentObjectPool, name: str = "ws", nested: bool = True) -> Summary:
+def workspace_summary(
+    pool: PersistentObjectPool, name: str = "ws", nested: bool = True, details: bool = False
+) -> Summary:
     """The variables under the root of *pool*, in order. O(rows shown).
 
     Args:
         name: what the workspace is called.
         nested: tell the contents of containers too, which only HTML shows.
+        details: tell what the pool card tells as well.
     """
     info = pool_info(pool)
-    path = printable(info.path)
+    path = short_path(info.path)
     if info.closed:
         again = f"%pmem_open {path}"
         return Summary(
@@ -253,6 +269,7 @@ def workspace_summary(pool: PersistentObjectPool, name: str = "ws", nested: bool
         path,
         badges=_badges(info),
         meter=_meter(info, count(contents.total, "variable") + ", " if contents.total else ""),
+        facts=pool_summary(info).facts if details else (),
         table=contents.table,
         empty=f"Nothing is stored yet. {name}.x = 1 stores a variable x.",
         notes=contents.notes,
@@ -270,7 +287,7 @@ def recovery_summary(info: RecoveryInfo) -> Summary:
     """What happened before, and what of it matters now."""
     notes = tuple(_missing_note(printable(name)) for name in info.classes_missing)
     if info.clean:
-        return Summary("opened", printable(info.path), tone="info", notes=notes)
+        return Summary("opened", short_path(info.path), tone="info", notes=notes)
     facts = [Fact("intact", count(info.variables, "variable"))]
     if info.rolled_back:
         words = count(info.rolled_back, "transaction") + " that had not been committed"
@@ -280,7 +297,7 @@ def recovery_summary(info: RecoveryInfo) -> Summary:
     ended = "The session before this one ended without closing the pool."
     return Summary(
         "recovered",
-        printable(info.path),
+        short_path(info.path),
         tone="warn" if notes else "good",
         badges=(Badge("everything committed is here", "good"),),
         facts=tuple(facts),
@@ -298,7 +315,7 @@ def _duration(seconds: float) -> str:
 
 def transaction_summary(info: TransactionInfo) -> Summary:
     """How a transaction ended, in one line and a few facts."""
-    name = printable(info.name)
+    name = short_path(info.path)
     if info.committed:
         written = count(info.work.allocations, "allocation")
         facts = (
@@ -332,7 +349,7 @@ def check_summary(path: str, report: CheckReport) -> Summary:
     badge = Badge("sound", "good") if report.ok else Badge("damaged", "bad")
     return Summary(
         "check",
-        printable(path),
+        short_path(path),
         tone="good" if report.ok else "bad",
         badges=(badge,),
         facts=tuple(facts),

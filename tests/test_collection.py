@@ -178,6 +178,19 @@ def test_objects_with_attributes(pool: pmemobj.PersistentObjectPool) -> None:
     assert sound(pool)
 
 
+def test_a_pool_that_has_grown(tmp_path: Path) -> None:
+    with pmemobj.create(tmp_path / "grows", elastic=True) as pool:
+        pool.root = []
+        leave_cycle(pool, b"x" * (140 * MIB))
+        pool.root.append([1])
+        pool.root.append(b"y" * (20 * MIB))
+        assert sound(pool)
+        report = pool.gc()
+        assert (report.objects, report.freed) == (3, 5)
+        assert report.freed_bytes > 140 * MIB
+        assert sound(pool)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_counts_are_exact_after_many_changes(pool: pmemobj.PersistentObjectPool, seed: int) -> None:
     rng = random.Random(seed)

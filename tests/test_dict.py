@@ -10,6 +10,7 @@ import math
 import pickle
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ class Text(str):
 def test_identity_and_reopening(pool: Any, reopen: Any) -> None:
     d = make(pool, {"a": [1], 2: {"b": {3}}}, kw="x" * 5000)
     assert pool.root["dict"] is d and d["a"] is d["a"] and d.get("a") is d["a"]
-    assert list(d.values())[0] is d["a"]
+    assert next(iter(d.values())) is d["a"]
     assert d.setdefault("a") is d["a"]
     expected = pmemobj.plain(d)
     pool = reopen(pool)
@@ -151,7 +152,9 @@ def test_equal_keys_are_one_key(pool: Any) -> None:
     keys += [Decimal("0.5"), 2**70, float(2**70), Decimal(2**70), "1", b"1", None, (1, 2)]
     keys += [(1.0, True + 1), frozenset((1, 2)), frozenset((2.0, 1)), range(3), range(0, 3, 1)]
     keys += [datetime.datetime(2020, 1, 1, 12, tzinfo=utc)]
-    keys += [datetime.datetime(2020, 1, 1, 13, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))]
+    keys += [
+        datetime.datetime(2020, 1, 1, 13, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
+    ]
     for number, key in enumerate(keys):
         for target in (d, model):
             target[key] = number
@@ -189,7 +192,7 @@ def test_keys_that_only_python_sees_as_equal(pool: Any) -> None:
             use([])
 
 
-def test_objects_are_keys_by_identity(pool: Any, reopen: Any) -> None:
+def test_objects_are_keys_by_identity(pool: Any, reopen: Any, tmp_path: Path) -> None:
     p, q = pool.new(Point, 1), pool.new(Point, 1)
     d = make(pool, {p: "p"})
     assert d[p] == "p" and q not in d
@@ -203,7 +206,7 @@ def test_objects_are_keys_by_identity(pool: Any, reopen: Any) -> None:
     for unhashable in (pool.root, pool.new(pmemobj.PersistentList)):
         with pytest.raises(TypeError, match="unhashable"):
             d[unhashable] = 1
-    other = pmemobj.create(str(pool.root["path"]) if "path" in pool.root else _beside(pool))
+    other = pmemobj.create(tmp_path / "other.pmem")
     try:
         foreign = other.new(Point, 1)
         assert foreign not in d and d.get(foreign) is None
@@ -213,12 +216,6 @@ def test_objects_are_keys_by_identity(pool: Any, reopen: Any) -> None:
             d["x"] = [foreign]
     finally:
         other.close()
-
-
-def _beside(pool: Any) -> str:
-    import tempfile
-
-    return tempfile.mkdtemp() + "/other.pmem"
 
 
 def test_iteration_refuses_what_dict_refuses(pool: Any) -> None:
@@ -384,7 +381,9 @@ KEYS = st.one_of(
     st.sampled_from([1.0, True, False, 2.5, None, "a", "b", "", b"a", (1,), (1.0,), Decimal(2)]),
     st.text(max_size=3),
 )
-VALUES = st.one_of(st.integers(), st.text(max_size=40), st.none(), st.lists(st.integers(), max_size=3))
+VALUES = st.one_of(
+    st.integers(), st.text(max_size=40), st.none(), st.lists(st.integers(), max_size=3)
+)
 operations = st.one_of(
     st.builds(lambda k, v: lambda d: d.__setitem__(k, v), KEYS, VALUES),
     st.builds(lambda k: lambda d: d.__delitem__(k), KEYS),

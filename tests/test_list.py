@@ -1,5 +1,7 @@
 """PersistentList beyond what CPython's own tests (tests/conformance) cover."""
 
+# ruff: noqa: RUF005, SIM202, SIM300  (the operators themselves are under test)
+
 from __future__ import annotations
 
 import collections.abc
@@ -228,7 +230,13 @@ def test_operators_give_plain_lists(pool: Any) -> None:
     ):
         assert type(result) is list
         assert result == expected
-    for wrong in (lambda: a + (1,), lambda: (1,) + a, lambda: a * 1.0, lambda: a * a, lambda: a + 1):
+    for wrong in (
+        lambda: a + (1,),
+        lambda: (1,) + a,
+        lambda: a * 1.0,
+        lambda: a * a,
+        lambda: a + 1,
+    ):
         with pytest.raises(TypeError):
             wrong()
 

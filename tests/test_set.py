@@ -1,5 +1,7 @@
 """PersistentSet beyond what CPython's own tests (tests/conformance) cover."""
 
+# ruff: noqa: SIM201  (the operators themselves are under test)
+
 from __future__ import annotations
 
 import collections.abc
@@ -237,7 +239,6 @@ def test_behaves_as_a_set(pool: Any, start: list[Any], steps: list[Any]) -> None
     for step in steps:
         assert outcome(step, stored) == outcome(step, model)
         assert stored == model and len(stored) == len(model)
-        assert sorted(map(repr, stored)) == sorted(map(repr, model))
     while model:
         value = stored.pop()
         model.remove(value)

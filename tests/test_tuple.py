@@ -1,5 +1,7 @@
 """PersistentTuple beyond what CPython's own tests (tests/conformance) cover."""
 
+# ruff: noqa: RUF005, SIM300  (the operators themselves are under test)
+
 from __future__ import annotations
 
 import collections.abc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,9 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """0 when everything committed survived and nothing uncommitted did, else 1."""
-    try:
-        from pmemobj.cli.survival import Survival
-    except ModuleNotFoundError as error:
-        raise PmemobjError(
-            f"the demonstration needs {error.name}: pip install 'pmemobj[jupyter]'"
-        ) from None
+    for package in ("jupyter_client", "ipykernel"):
+        if find_spec(package) is None:
+            raise PmemobjError(f"the demonstration needs {package}: pip install 'pmemobj[jupyter]'")
+    from pmemobj.cli.survival import Survival
+
     return Survival(terminal, args.out).run()

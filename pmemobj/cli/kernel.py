@@ -16,6 +16,8 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
+from pmemobj.errors import PmemobjError
+
 __all__ = ["CellResult", "Kernel"]
 
 Output = dict[str, Any]
@@ -96,9 +98,9 @@ class Kernel:
         self._client.start_channels()
         try:
             self._client.wait_for_ready(timeout=_TIMEOUT)
-        except RuntimeError:
+        except RuntimeError as error:
             self.stop()
-            raise
+            raise PmemobjError(f"the kernel did not start: {error}") from error
 
     @property
     def pid(self) -> int:
@@ -117,7 +119,7 @@ class Kernel:
         Returns an unfinished result when the kernel died meanwhile.
 
         Raises:
-            TimeoutError: the cell was still running after *timeout* seconds.
+            PmemobjError: the cell was still running after *timeout* seconds.
         """
         request = self._client.execute(code, store_history=not silent)
         result = CellResult()
@@ -129,7 +131,7 @@ class Kernel:
                 if not self.alive:
                     return result
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"cell still running after {timeout:.0f} s") from None
+                    raise PmemobjError(f"a cell still runs after {timeout:.0f} s") from None
                 continue
             if message["parent_header"].get("msg_id") == request:
                 _take(result, message, watch)

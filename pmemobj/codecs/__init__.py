@@ -14,7 +14,7 @@ from pmemobj.codecs.batches import (
     encode_batch,
     encode_key_batch,
 )
-from pmemobj.codecs.keys import EncodedKey, canonical, encode_key
+from pmemobj.codecs.keys import DERIVED_KEYS, EncodedKey, canonical, encode_key
 from pmemobj.codecs.missing import Missing
 from pmemobj.codecs.registry import CANONICALS, ENCODERS, Encoded
 from pmemobj.codecs.tags import (
@@ -55,6 +55,7 @@ __all__ = [
     "DATE",
     "DATETIME",
     "DECIMAL",
+    "DERIVED_KEYS",
     "ENCODERS",
     "ENUM",
     "FALSE",

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 EncodedKey = tuple[int, int, bytes, bytes]
 """(tag, number, data, canon), as the C core takes a key; canon b"" where the core derives it."""
 
-_DERIVED: dict[type, Callable[[Any], Encoded]] = {
+DERIVED_KEYS: dict[type, Callable[[Any], Encoded]] = {
     str: encode_str,
     bytes: encode_bytes,
     bool: encode_bool,
     type(None): encode_none,
 }
+"""Types whose every key's canonical bytes the core derives."""
+
 
 _core_derives_float = 2.0**63
 
@@ -47,7 +49,7 @@ def encode_key(value: object) -> EncodedKey | None:
         UnstorableError: as encode says.
     """
     cls = type(value)
-    derived = _DERIVED.get(cls)
+    derived = DERIVED_KEYS.get(cls)
     if derived is not None:
         tag, number, data = derived(value)
         return tag, number, data, b""

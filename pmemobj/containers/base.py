@@ -18,6 +18,7 @@ insertion or a replaced value counts 1, a removal counts ``REMOVAL``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from pmemobj._native import ffi, lib
@@ -221,7 +222,7 @@ class Stored:
 class Run(NamedTuple):
     """A batch, copied out of the core's scratch memory."""
 
-    count: int
+    length: int
     tag: int
     tags: bytes | None
     numbers: bytes
@@ -340,6 +341,7 @@ class PlainObject:
     def __init__(self, class_name: str = "object") -> None:
         self.__dict__["_v_class_name"] = class_name
 
+    @recursive_repr("<plain ...>")
     def __repr__(self) -> str:
         shown = (f"{k}={v!r}" for k, v in self.__dict__.items() if not k.startswith("_v_"))
         return f"<plain {self.__dict__['_v_class_name']} {', '.join(shown)}>"

@@ -38,7 +38,7 @@ class PersistentList(StoredSequence):
     _p_layout: ClassVar[int] = lib.PMO_LAYOUT_SEQUENCE
     _p_plain_type: ClassVar[type] = list
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -207,7 +207,7 @@ class PersistentList(StoredSequence):
             with mm.storing_many(values, self, self._p_length()) as batch:
                 self._p_splice_batch(self._p_length(), None, batch)
 
-    def __iadd__(self, values: Iterable[Any]) -> PersistentList:
+    def __iadd__(self, values: Iterable[Any]) -> PersistentList:  # type: ignore[misc]
         self.extend(values)
         return self
 
@@ -340,8 +340,19 @@ class PersistentList(StoredSequence):
 
 
 _WRITERS = (
-    "__delitem__ __iadd__ __imul__ __setitem__ append clear extend insert pop remove reverse sort"
-).split()
+    "__delitem__",
+    "__iadd__",
+    "__imul__",
+    "__setitem__",
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "reverse",
+    "sort",
+)
 
 
 def _placeholder(name: str) -> type:

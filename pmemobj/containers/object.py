@@ -11,6 +11,7 @@ the class gets a descriptor that looks into the pool first (``_Shadowed``).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import wraps
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,6 +28,7 @@ from pmemobj.containers.base import (
 )
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import StoredTable
+from pmemobj.errors import PmemobjError
 from pmemobj.typetable import register_builtin
 
 if TYPE_CHECKING:
@@ -150,9 +152,7 @@ class PersistentObject(_Instance):
             if mm.attention:
                 mm.attend()
             read = mm.value
-            status = lib.pmo_table_find(
-                mm.ctx, self._p_off, STR, len(data), data, b"", 0, read
-            )
+            status = lib.pmo_table_find(mm.ctx, self._p_off, STR, len(data), data, b"", 0, read)
             if status:
                 if status == lib.PMO_EMISSING:
                     return MISSING
@@ -180,7 +180,9 @@ class PersistentObject(_Instance):
         if not self._p_is_stored(name):
             object.__setattr__(self, name, value)
             if name == "__class__":
-                self._p_uncover()
+                # A class may be defined again at any time, also when the pool is closed.
+                with suppress(PmemobjError):
+                    self._p_uncover()
             return
         mm = self._p_mm
         encoded = mm.encode(value)
@@ -197,9 +199,7 @@ class PersistentObject(_Instance):
             if mm.attention:
                 mm.attend(self)
             _instance_dict(self).pop(name, None)
-            status = lib.pmo_table_set(
-                mm.ctx, self._p_off, STR, len(data), data, b"", 0, *encoded
-            )
+            status = lib.pmo_table_set(mm.ctx, self._p_off, STR, len(data), data, b"", 0, *encoded)
             if status:
                 mm.finish(status, self)
 
@@ -252,8 +252,10 @@ class PersistentObject(_Instance):
         for name in self._p_names():
             if getattr(cls, name, MISSING) is not MISSING:
                 raw = _raw_attribute(cls.__mro__, name)
-                if raw is not MISSING and type(raw) is not _Shadowed and not hasattr(
-                    type(raw), "__set__"
+                if (
+                    raw is not MISSING
+                    and type(raw) is not _Shadowed
+                    and not hasattr(type(raw), "__set__")
                 ):
                     _cover(cls, name)
 

@@ -47,7 +47,7 @@ class Persistent(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not issubclass(cls, Stored):
+        if Stored not in cls.__mro__:
             for hook in tuple(CLASS_DEFINED):
                 hook(cls)
 

@@ -54,8 +54,8 @@ class _Copier:
             if mark in self._copies:
                 continue
             if parts_done:
-                parts = self._waiting.pop(mark)
-                self._copies[mark] = _build(value, [self.copied(part) for part in parts])
+                done = self._waiting.pop(mark)
+                self._copies[mark] = _build(value, [self.copied(part) for part in done])
                 continue
             parts = _parts(value)
             if parts is None or mark in self._waiting:

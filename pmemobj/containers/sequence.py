@@ -287,9 +287,9 @@ class StoredSequence(Stored):
                 if status:
                     mm.finish(status, self)
                 run = capture(batch)
-            if not run.count:
+            if not run.length:
                 return
-            place += run.count
+            place += run.length
             yield from run.references(mm.uuid_lo)
 
     def _p_plain_children(self) -> list[Any]:

@@ -36,7 +36,7 @@ class PersistentSet(StoredTable):
     _p_layout: ClassVar[int] = lib.PMO_LAYOUT_SET
     _p_noun: ClassVar[str] = "Set"
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -51,7 +51,7 @@ class PersistentSet(StoredTable):
             elif values:
                 self._p_insert(values)
 
-    # -- reading ---------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """The number of elements. O(1)."""
@@ -70,7 +70,7 @@ class PersistentSet(StoredTable):
         """A plain set of the same elements. O(n)."""
         return set(self._p_all("keys"))
 
-    # -- one element -------------------------------------------------------------------------------
+    # -- one element ---------------------------------------------------------------------------
 
     def add(self, value: Any, /) -> None:
         """Add an element, unless an equal one is there. O(1) amortised.
@@ -116,7 +116,7 @@ class PersistentSet(StoredTable):
         """Remove all elements. O(n)."""
         self._p_clear()
 
-    # -- many elements, in place ---------------------------------------------------------------------
+    # -- many elements, in place ---------------------------------------------------------------
 
     def _p_insert(self, values: list[Any]) -> None:
         if not values:
@@ -204,7 +204,7 @@ class PersistentSet(StoredTable):
         self.symmetric_difference_update(other)
         return self
 
-    # -- new sets -------------------------------------------------------------------------------------
+    # -- new sets ------------------------------------------------------------------------------
 
     def union(self, *others: Iterable[Any]) -> set[Any]:
         """A plain set of the elements of this one and all *others*."""
@@ -254,7 +254,7 @@ class PersistentSet(StoredTable):
             return NotImplemented
         return _left(other).symmetric_difference(self._p_all("keys"))
 
-    # -- comparison -----------------------------------------------------------------------------------
+    # -- comparison ----------------------------------------------------------------------------
 
     def isdisjoint(self, other: Iterable[Any], /) -> bool:
         """Have the two no element in common?"""
@@ -307,11 +307,9 @@ class PersistentSet(StoredTable):
         name = type(self).__name__
         if type(self) is PersistentSet:
             return represent(self, "{", "}", items, again="set(...)", empty="set()")
-        return represent(
-            self, f"{name}({{", "})", items, again=f"{name}(...)", empty=f"{name}()"
-        )
+        return represent(self, f"{name}({{", "})", items, again=f"{name}(...)", empty=f"{name}()")
 
-    # -- plain values ----------------------------------------------------------------------------------
+    # -- plain values --------------------------------------------------------------------------
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickled and copied as a plain set."""
@@ -346,9 +344,20 @@ def _as_element(value: Any) -> Any:
 
 
 _WRITERS = (
-    "__iand__ __ior__ __isub__ __ixor__ add clear difference_update discard intersection_update "
-    "pop remove symmetric_difference_update update"
-).split()
+    "__iand__",
+    "__ior__",
+    "__isub__",
+    "__ixor__",
+    "add",
+    "clear",
+    "difference_update",
+    "discard",
+    "intersection_update",
+    "pop",
+    "remove",
+    "symmetric_difference_update",
+    "update",
+)
 
 
 def _placeholder(name: str) -> type:

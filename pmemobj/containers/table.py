@@ -100,9 +100,7 @@ class StoredTable(Stored):
                 mm.attend(self)
             self._p_cache.pop(key, None)
             self._p_moves += REMOVAL
-            status = lib.pmo_table_delete(
-                mm.ctx, self._p_off, tag, number, data, canon, len(canon)
-            )
+            status = lib.pmo_table_delete(mm.ctx, self._p_off, tag, number, data, canon, len(canon))
             if status:
                 if status == lib.PMO_EMISSING:
                     return False
@@ -136,9 +134,7 @@ class StoredTable(Stored):
             )
             if status:
                 mm.finish(status, self)
-            return Page(
-                capture(keys_read), capture(values_read) if values else None, position[0]
-            )
+            return Page(capture(keys_read), capture(values_read) if values else None, position[0])
 
     def _p_used(self) -> int:
         """The number of positions, holes included; the last one is never a hole."""

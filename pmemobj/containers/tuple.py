@@ -33,7 +33,7 @@ class PersistentTuple(StoredSequence):
     _p_layout: ClassVar[int] = lib.PMO_LAYOUT_SEQUENCE
     _p_plain_type: ClassVar[type] = tuple
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -58,7 +58,7 @@ class PersistentTuple(StoredSequence):
             if status:
                 mm.finish(status, self)
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         """That of a plain tuple of the same elements. O(n)."""
         return hash(tuple(self._p_all()))
 

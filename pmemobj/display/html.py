@@ -92,7 +92,7 @@ def _value(row: Row, level: int) -> str:
 
 def _cell(row: Row, column: Column, level: int) -> str:
     if column.field == "name":
-        return f'<th scope="row" class="pmo-name">{escape(row.name)}</th>'
+        return f'<th scope="row"><span class="pmo-key">{escape(row.name)}</span></th>'
     if column.field == "bytes":
         return f'<td class="pmo-bytes">{_bytes(row)}</td>'
     if column.field == "value":

@@ -11,7 +11,7 @@ __all__ = ["clip", "render", "width_of"]
 
 Paint = Callable[[str, Tone], str]
 
-_NAME_WIDTH = 32
+_NAME_WIDTH = 28
 _TYPE_WIDTH = 24
 _METER_WIDTH = 30
 _RIGHT = ("length", "bytes")
@@ -56,8 +56,7 @@ def _cell(row: Row, column: Column) -> str:
         return clip(row.type, _TYPE_WIDTH)
     if column.field == "length":
         return row.length
-    badges = "".join(f" [{badge.text}]" for badge in row.badges)
-    return row.value + badges
+    return "".join(f"[{badge.text}] " for badge in row.badges) + row.value
 
 
 def _share(row: Row) -> str:

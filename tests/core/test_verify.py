@@ -55,7 +55,7 @@ def damage_by_freeing(graph: Graph, inner: int) -> None:
 
 
 def damage_by_freeing_storage(graph: Graph, inner: int) -> None:
-    graph.free(graph.body(inner))
+    graph.free(move_storage(graph, inner))
 
 
 DAMAGE = [
@@ -126,10 +126,7 @@ def test_verification_wants_our_type_numbers(graph: Graph) -> None:
 def test_verification_wants_storage_of_our_type_number(graph: Graph) -> None:
     inner = graph.list(1, 2, 3)
     graph.append(graph.top, Reference(inner))
-    body, capacity = geometry(graph, inner)
-    block = graph.block(16 * capacity, 77)
-    graph.memory(block, 16 * capacity)[:] = graph.memory(body, 16 * capacity)[:]
-    set_geometry(graph, inner, block, capacity)
+    move_storage(graph, inner)
     assert graph.problems()[0] == ["a container's storage has another type number"]
 
 
@@ -202,3 +199,12 @@ def set_geometry(graph: Graph, offset: int, body: int, capacity: int) -> None:
     check = fold(fold(body, capacity), fold(0, 0))
     memory = b"".join(map(word, (body, capacity, 0, 0, check)))
     graph.memory(offset + GEOMETRY, 40)[:] = memory
+
+
+def move_storage(graph: Graph, offset: int) -> int:
+    """Let a list's cells lie in memory that is no container's."""
+    body, capacity = geometry(graph, offset)
+    block = graph.block(16 * capacity, 77)
+    graph.memory(block, 16 * capacity)[:] = graph.memory(body, 16 * capacity)[:]
+    set_geometry(graph, offset, block, capacity)
+    return block

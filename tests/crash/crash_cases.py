@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+from ring_buffer import FloatRing, ObjectRing
+
+import pmemobj
 
 SHORT = "short"
 HEAPED = "a string of some forty bytes, in the heap"
@@ -110,8 +114,12 @@ LIST_CASES = [
     Case("list set compacting", [0] * 8, compacting_list, garbage_list),
     Case("list set slice shorter", mixture(), assign(slice(1, 6), lambda: [HEAPED])),
     Case("list set slice longer", mixture(), assign(slice(2, 4), lambda: many(20))),
-    Case("list set slice longer in place", list(range(30)), assign(slice(2, 4), lambda: [1] * 5),
-         lambda x: x.extend([0] * 12) or x.__delitem__(slice(30, None))),
+    Case(
+        "list set slice longer in place",
+        list(range(30)),
+        assign(slice(2, 4), lambda: [1] * 5),
+        lambda x: x.extend([0] * 12) or x.__delitem__(slice(30, None)),
+    ),
     Case("list set slice same length", mixture(), assign(slice(2, 5), lambda: [[1], BLOB, 3])),
     Case("list set slice empty", mixture(), assign(slice(4, 4), lambda: [1, HEAPED])),
     Case("list set slice all", mixture(), assign(slice(None), lambda: [HEAPED, [BLOB]])),
@@ -196,14 +204,22 @@ DICT_CASES = [
     Case("dict delete last", entries(), delete(frozenset({1, 2}))),
     Case("dict delete only", {"a": [1]}, delete("a")),
     Case("dict delete indexed", filled(100), delete(49)),
-    Case("dict delete shrinking", filled(100), lambda x: x.popitem(),
-         lambda x: [x.popitem() for _ in range(90)] and None),
+    Case(
+        "dict delete shrinking",
+        filled(100),
+        lambda x: x.popitem(),
+        lambda x: [x.popitem() for _ in range(90)] and None,
+    ),
     Case("dict pop", entries(), lambda x: x.pop("b")),
     Case("dict pop nested", entries(), lambda x: x.pop(1.5)),
     Case("dict popitem", entries(), lambda x: x.popitem()),
     Case("dict update", entries(), lambda x: x.update({"a": HEAPED, "n": [1], "m": BLOB})),
-    Case("dict update in place", filled(40), lambda x: x.update({1: 2, 3: [1], 99: 100}),
-         lambda x: x.update({"room": 1}) or x.__delitem__("room")),
+    Case(
+        "dict update in place",
+        filled(40),
+        lambda x: x.update({1: 2, 3: [1], 99: 100}),
+        lambda x: x.update({"room": 1}) or x.__delitem__("room"),
+    ),
     Case("dict update many", entries(), lambda x: x.update(filled(100))),
     Case("dict update pairs and names", entries(), lambda x: x.update([("a", 2)], c=3)),
     Case("dict clear", entries(), lambda x: x.clear()),
@@ -248,4 +264,387 @@ SET_CASES = [
     Case("set difference_update", set(range(40)), lambda x: x.difference_update(range(0, 40, 2))),
     Case("set intersection_update", set(range(40)), lambda x: x.intersection_update([1, 2, 3])),
     Case("set clear", members(), lambda x: x.clear()),
+]
+
+
+# -- operations on more than one container ---------------------------------------------------------
+
+
+class Account(pmemobj.PersistentObject):
+    """A class with stored attributes."""
+
+    def __init__(self, owner: str, *entries: int) -> None:
+        self.owner = owner
+        self.entries = list(entries)
+
+
+class Unheard(pmemobj.PersistentList):
+    """A class that no pool knows before its first instance."""
+
+
+class PoolCase(NamedTuple):
+    """Something done with a pool whose root is what *fill* gave, after *ready*."""
+
+    name: str
+    fill: Callable[[], Any]
+    change: Callable[[Any], object]
+    ready: Callable[[Any], object] | None = None
+
+    def prepare(self, pool: Any) -> None:
+        pool.root = self.fill()
+        if self.ready is not None:
+            self.ready(pool)
+
+
+def nothing() -> dict[str, Any]:
+    return {}
+
+
+def library() -> dict[str, Any]:
+    return {"list": mixture(), "dict": entries(), "set": members(), "more": {"deep": [[[HEAPED]]]}}
+
+
+def with_account(pool: Any) -> None:
+    pool.root["account"] = pool.new(Account, "Ada", 1, 2)
+    pool.root["account"].note = BLOB
+
+
+def account_case(name: str, change: Callable[[Any], object]) -> PoolCase:
+    return PoolCase(name, nothing, lambda pool: change(pool.root["account"]), with_account)
+
+
+OBJECT_CASES = [
+    account_case("object set new", lambda x: setattr(x, "rate", 0.5)),
+    account_case("object set new nested", lambda x: setattr(x, "history", [[1], {"a": HEAPED}])),
+    account_case("object set replacing", lambda x: setattr(x, "owner", HEAPED)),
+    account_case("object set replacing blob", lambda x: setattr(x, "note", None)),
+    account_case("object set replacing nested", lambda x: setattr(x, "entries", [3])),
+    account_case("object delete", lambda x: delattr(x, "entries")),
+    account_case("object delete blob", lambda x: delattr(x, "note")),
+    account_case("object inner append", lambda x: x.entries.append(HEAPED)),
+]
+
+
+def set_root(value: Callable[[], Any]) -> Callable[[Any], None]:
+    def change(pool: Any) -> None:
+        pool.root = value()
+
+    return change
+
+
+def attach(key: str, make: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def change(pool: Any) -> None:
+        pool.root[key] = make(pool)
+
+    return change
+
+
+def transact(*steps: Callable[[Any], object]) -> Callable[[Any], None]:
+    """All steps in one transaction; each is given the root."""
+
+    def change(pool: Any) -> None:
+        with pool.transaction():
+            for step in steps:
+                step(pool.root)
+
+    return change
+
+
+def move_between(root: Any) -> None:
+    root["dict"]["moved"] = root["list"].pop(7)
+    root["list"].append(root["dict"].pop((1, "two")))
+
+
+def reuse_list(root: Any) -> None:
+    """Vacate cells and heap, then fill them again in the same transaction."""
+    x = root["list"]
+    del x[3:]
+    x.extend([HEAPED + "!", BLOB + "!", [HEAPED]])
+    x.clear()
+    x.extend(many(12))
+
+
+def reuse_dict(root: Any) -> None:
+    x = root["dict"]
+    x.popitem()
+    x["new"] = HEAPED
+    del x["new"]
+    x["newer"] = [HEAPED]
+    x.clear()
+    x.update(filled(12))
+    x["one more"] = HEAPED
+
+
+def reuse_set(root: Any) -> None:
+    x = root["set"]
+    x.pop()
+    x.add(HEAPED + "!")
+    x &= {1, HEAPED + "!"}
+    x |= set(range(20))
+
+
+def grow_and_shrink(root: Any) -> None:
+    root["list"].extend(many(100))
+    del root["list"][5:100]
+    for i in range(12):
+        root["dict"][i] = f"{HEAPED} {i}" * 3
+    for i in range(10):
+        del root["dict"][i]
+
+
+def swap_shared(root: Any) -> None:
+    """The last references to an object go, in one transaction with new ones."""
+    shared = root["dict"][1.5]
+    root["dict"][1.5] = None
+    root["dict"].pop((1, "two"), None)
+    root["more"]["saved"] = [shared, shared]
+
+
+def nested_transactions(pool: Any) -> None:
+    with pool.transaction():
+        pool.root["more"]["outer"] = 1
+        with pool.transaction():
+            pool.root["list"].append([HEAPED])
+            with pool.transaction():
+                pool.root["dict"].clear()
+        pool.root["set"].add("after the inner ones")
+
+
+def by_hand(pool: Any) -> None:
+    transaction = pool.transaction()
+    transaction.begin()
+    pool.root["list"].clear()
+    pool.root["more"]["by hand"] = HEAPED
+    transaction.commit()
+
+
+def several_commits(pool: Any) -> Iterator[None]:
+    """Each of these is committed by itself."""
+    root = pool.root
+    root["list"].append(1)
+    yield
+    root["dict"]["b"] = [HEAPED]
+    yield
+    with pool.transaction():
+        root["set"].clear()
+        root["list"].pop()
+        root["list"].pop()
+    yield
+    del root["more"]
+
+
+def churning(pool: Any) -> Iterator[None]:
+    """Values replaced until the heap is compacted."""
+    for i in range(10):
+        pool.root["x"][i % 2] = f"{i}" * 700
+        yield
+
+
+def churning_dict(pool: Any) -> Iterator[None]:
+    for i in range(10):
+        pool.root["x"]["key"] = f"{i}" * 700
+        yield
+
+
+def with_ring(pool: Any) -> None:
+    ring = pool.root["ring"] = pool.new(ObjectRing, 3)
+    for value in ([1], HEAPED, 3):
+        ring.append(value)
+
+
+def ring_case(name: str, change: Callable[[Any], object]) -> PoolCase:
+    return PoolCase(name, nothing, change, with_ring)
+
+
+def enlarge_ring(pool: Any) -> None:
+    """Move the block of elements, as a class of its own layout may."""
+    ring = pool.root["ring"]
+    mm = pool.mm
+    with pool.transaction():
+        mm.snapshot_range(ring._ring, 64)
+        slots = mm.realloc(ring._ring.slots, 6 * 16)
+        ring._ring.slots.pool_uuid_lo, ring._ring.slots.off = slots
+        ring._ring.capacity = 6
+        ring.append([HEAPED])
+
+
+POOL_CASES = [
+    PoolCase("root replaced", library, set_root(lambda: {"new": [1, [HEAPED], BLOB]})),
+    PoolCase("root replaced large", lambda: [[i, [HEAPED]] for i in range(16)], set_root(list)),
+    PoolCase("root replaced by int", library, set_root(lambda: 5)),
+    PoolCase("root replaced by blob", library, set_root(lambda: BLOB)),
+    PoolCase("root set from none", lambda: None, set_root(library)),
+    PoolCase("root replaced by cycle", library, set_root(cyclic)),
+    PoolCase("root's entry replaced", library, attach("list", lambda pool: pool.root["dict"])),
+    PoolCase("new list", library, attach("n", lambda p: p.new(pmemobj.PersistentList, many(9)))),
+    PoolCase("new dict", library, attach("n", lambda p: p.new(pmemobj.PersistentDict, a=[1]))),
+    PoolCase("new set", library, attach("n", lambda p: p.new(pmemobj.PersistentSet, {1, "b"}))),
+    PoolCase("new tuple", library, attach("n", lambda p: p.new(pmemobj.PersistentTuple, (1, [2])))),
+    PoolCase("new object", nothing, attach("n", lambda p: p.new(Account, "Bob", 7)), with_account),
+    PoolCase("first object of a class", library, attach("n", lambda p: p.new(Account, "Eve", 1))),
+    PoolCase("first list of a class", library, attach("n", lambda p: p.new(Unheard, [1, HEAPED]))),
+    PoolCase("plain graph", nothing, attach("n", lambda _: library())),
+    PoolCase(
+        "persisted value",
+        nothing,
+        lambda p: p.root.update(n=p.mm.resurrect(p.mm.persist((1, (HEAPED, [BLOB]))))),
+    ),
+    PoolCase(
+        "transaction of many",
+        library,
+        transact(
+            lambda root: root["list"].append([1]),
+            lambda root: root["dict"].update(a=HEAPED, z=[BLOB]),
+            lambda root: root["set"].discard(HEAPED),
+            lambda root: root["more"].clear(),
+        ),
+    ),
+    PoolCase("transaction moving", library, transact(move_between)),
+    PoolCase("transaction reusing a list", library, transact(reuse_list)),
+    PoolCase("transaction reusing a dict", library, transact(reuse_dict)),
+    PoolCase("transaction reusing a set", library, transact(reuse_set)),
+    PoolCase("transaction growing and shrinking", library, transact(grow_and_shrink)),
+    PoolCase("transaction saving what was shared", library, transact(swap_shared)),
+    PoolCase(
+        "transaction with a new class",
+        library,
+        transact(
+            lambda root: root.update(n=root._p_mm.new(Account, "in a transaction")),
+            lambda root: root["n"].entries.append(1),
+        ),
+    ),
+    PoolCase("nested transactions", library, nested_transactions),
+    PoolCase("transaction by hand", library, by_hand),
+    PoolCase("several commits", library, several_commits),
+    PoolCase("list churning", lambda: {"x": ["0", "1"]}, churning),
+    PoolCase("dict churning", lambda: {"x": {"key": "", 1: [HEAPED]}}, churning_dict),
+    PoolCase("custom first", nothing, attach("ring", lambda pool: pool.new(FloatRing, 8))),
+    ring_case("custom store immediate", lambda pool: pool.root["ring"].append(4)),
+    ring_case("custom store heaped", lambda pool: pool.root["ring"].append(HEAPED + "!")),
+    ring_case("custom store nested", lambda pool: pool.root["ring"].append([{"a": [BLOB]}])),
+    ring_case("custom realloc", enlarge_ring),
+    ring_case("custom death", lambda pool: pool.root.pop("ring")),
+    ring_case("custom death with others", lambda pool: pool.root.clear()),
+]
+
+
+def forget_cycles(pool: Any) -> None:
+    """Garbage that counts of references do not find."""
+    for _ in range(4):
+        pool.root["cycle"] = cyclic()
+        del pool.root["cycle"]
+
+
+def custom_cycle(pool: Any) -> None:
+    ring = pool.new(ObjectRing, 2)
+    ring.append([ring, HEAPED])
+
+
+def count_up_and_down(pool: Any) -> None:
+    oid = pool.root["list"]._p_oid
+    pool.mm.incref(oid)
+    pool.mm.decref(oid)
+
+
+def allocate_and_free(pool: Any) -> None:
+    mm = pool.mm
+    with pool.transaction():
+        block = mm.zalloc(5000, 77)
+        mm.free(mm.alloc(100, 77))
+    with pool.transaction():
+        block = mm.realloc(block, 9000)
+        block = mm.zrealloc(block, 30)
+    with pool.transaction():
+        mm.free(block)
+
+
+SAME_CASES = [
+    PoolCase("new without a home", library, lambda pool: pool.new(Account, HEAPED, 1, 2)),
+    PoolCase("persisted without a home", library, lambda pool: pool.mm.persist((BLOB, [1]))),
+    PoolCase("counted up and down", library, count_up_and_down),
+    PoolCase("allocated and freed", library, allocate_and_free),
+    PoolCase("gc of nothing", library, lambda pool: pool.gc() and pool.mm.persist(BLOB)),
+    PoolCase("gc of cycles", library, lambda pool: pool.gc(), forget_cycles),
+    PoolCase("gc of a custom cycle", library, lambda pool: pool.gc(), custom_cycle),
+    PoolCase("check", library, lambda pool: pool.check() and pool.mm.persist(BLOB)),
+]
+
+
+def rolled_back(*steps: Callable[[Any], object]) -> Callable[[Any], None]:
+    """All steps in a transaction that ends by an exception."""
+
+    def change(pool: Any) -> None:
+        try:
+            transact(*steps, lambda root: 1 / 0)(pool)
+        except ZeroDivisionError:
+            return
+        raise AssertionError("it was not raised")
+
+    return change
+
+
+def inner_failure(pool: Any) -> None:
+    try:
+        with pool.transaction():
+            pool.root["more"]["outer"] = 1
+            rolled_back(reuse_list)(pool)
+            pool.root["more"]["outer"] = 2
+    except pmemobj.TransactionAbortedError:
+        return
+    raise AssertionError("an inner transaction failed, and the outer one committed")
+
+
+def aborted_root(pool: Any) -> None:
+    def replace(root: Any) -> None:
+        root["list"].append(1)
+        pool.root = {"other": [HEAPED]}
+        pool.root["other"].append(BLOB)
+
+    rolled_back(replace)(pool)
+
+
+def aborted_by_hand(pool: Any) -> None:
+    transaction = pool.transaction()
+    transaction.begin()
+    reuse_dict(pool.root)
+    transaction.abort()
+
+
+def failing_constructor(pool: Any) -> None:
+    class Failing(Account):
+        def __init__(self) -> None:
+            super().__init__(HEAPED, 1)
+            raise ZeroDivisionError
+
+    Failing.__qualname__ = "Failing"
+    try:
+        pool.root["n"] = pool.new(Failing)
+    except ZeroDivisionError:
+        return
+    raise AssertionError("it was not raised")
+
+
+ABORT_CASES = [
+    PoolCase("aborted list", library, rolled_back(reuse_list)),
+    PoolCase("aborted dict", library, rolled_back(reuse_dict)),
+    PoolCase("aborted set", library, rolled_back(reuse_set)),
+    PoolCase("aborted moves", library, rolled_back(move_between, swap_shared, grow_and_shrink)),
+    PoolCase("aborted root", library, aborted_root),
+    PoolCase(
+        "aborted first object",
+        library,
+        rolled_back(lambda root: root.update(n=root._p_mm.new(Account, "gone"))),
+    ),
+    PoolCase(
+        "aborted custom",
+        nothing,
+        rolled_back(
+            lambda root: root["ring"].append([HEAPED]),
+            lambda root: root.pop("ring"),
+        ),
+        with_ring,
+    ),
+    PoolCase("aborted inner", library, inner_failure),
+    PoolCase("aborted by hand", library, aborted_by_hand),
+    PoolCase("aborted constructor", library, failing_constructor),
 ]

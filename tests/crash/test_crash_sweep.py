@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from crash_cases import (
+    ABORT_CASES,
     DICT_CASES,
     LIST_CASES,
+    OBJECT_CASES,
+    POOL_CASES,
+    SAME_CASES,
     SET_CASES,
     Case,
+    PoolCase,
 )
-from laboratory import Laboratory, canonical
+from laboratory import LONG, Image, Laboratory, Scratch, canonical, watching
 
 import pmemobj
+from pmemobj.poolfile import boot_id
+
+CONTAINER_CASES = LIST_CASES + DICT_CASES + SET_CASES
+
+
+def by_name(case: Any) -> str:
+    return case.name
 
 
 def prepare_with(case: Case) -> Callable[[Any], None]:
@@ -37,8 +54,104 @@ def expected(case: Case) -> tuple[Any, Any]:
     return before, canonical(root)
 
 
-@pytest.mark.parametrize("case", LIST_CASES + DICT_CASES + SET_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CONTAINER_CASES, ids=by_name)
 def test_any_crash_leaves_before_or_after(laboratory: Laboratory, case: Case) -> None:
     states = laboratory.sweep(prepare_with(case), lambda pool: case.change(pool.root["x"]))
     assert states == expected(case)
     assert states[0] != states[1]
+
+
+@pytest.mark.parametrize("case", OBJECT_CASES + POOL_CASES, ids=by_name)
+def test_any_crash_around_larger_steps(laboratory: Laboratory, case: PoolCase) -> None:
+    before, after = laboratory.sweep(case.prepare, case.change)
+    assert before != after
+
+
+@pytest.mark.parametrize("case", SAME_CASES + ABORT_CASES, ids=by_name)
+def test_any_crash_leaves_what_was_there(laboratory: Laboratory, case: PoolCase) -> None:
+    before, after = laboratory.sweep(case.prepare, case.change)
+    assert before == after
+
+
+# -- opening and closing ------------------------------------------------------------------------
+
+
+def interrupted(laboratory: Laboratory, case: Case) -> tuple[Any, list[Image], tuple[Any, Any]]:
+    """The images of a process that died within *case*, in which there is something to undo."""
+    laboratory.create(prepare_with(case))
+    pool = pmemobj.open(laboratory.path)
+    with watching(laboratory.path, ("kill",)) as watch:
+        case.change(pool.root["x"])
+    pool.mm.abandon()
+    return watch.base, watch.images, expected(case)
+
+
+RECOVERED = ["list delete nested", "dict update many", "set iand"]
+
+
+@pytest.mark.parametrize("name", RECOVERED)
+def test_a_crash_during_recovery_changes_nothing(laboratory: Laboratory, name: str) -> None:
+    case = next(case for case in CONTAINER_CASES if case.name == name)
+    base, images, states = interrupted(laboratory, case)
+    again = Scratch(laboratory.directory / "again.pmem")
+    points = 0
+    for image in images if LONG else images[1::4]:
+        content = laboratory.inspector.content(base, image)
+        assert content in states
+        again.become(base, image)
+        with watching(again.path) as watch:
+            pool = pmemobj.open(again.path)
+            pool.mm.abandon()
+        points += watch.points
+        laboratory.inspector.require(watch, [content])
+    assert points > len(images)
+
+
+def test_a_crash_while_opening_or_closing_changes_nothing(laboratory: Laboratory) -> None:
+    laboratory.create(lambda pool: setattr(pool, "root", {"a": [1, "two" * 20]}))
+    with watching(laboratory.path) as watch:
+        pool = pmemobj.open(laboratory.path)
+        content = canonical(pool.root)
+        pool.close()
+    assert watch.points > 3
+    laboratory.inspector.require(watch, [content], ending=True)
+
+
+def test_another_boot_verifies_and_finds_the_same(laboratory: Laboratory) -> None:
+    case = next(case for case in CONTAINER_CASES if case.name == "dict set new nested")
+    base, images, states = interrupted(laboratory, case)
+    here, there = boot_id().encode(), b"0" * len(boot_id())
+    for image in images:
+        page = next(n for n in range(base.size // 4096) if here in base.page(n))
+        pages = dict(image.pages)
+        pages[page] = pages.get(page, base.page(page)).replace(here, there)
+        pool = laboratory.inspector.open_image(base, Image("kill", image.point, pages))
+        assert pool.recovery.verified
+        assert canonical(pool.root) in states
+        pool.close()
+
+
+# -- another process ------------------------------------------------------------------------------
+
+
+def test_a_new_process_finds_the_same(laboratory: Laboratory) -> None:
+    sample, allowed = [], []
+    for name in ["list set slice longer", "dict replace compacting", "set add growing"]:
+        case = next(case for case in CONTAINER_CASES if case.name == name)
+        base, images, states = interrupted(laboratory, case)
+        sample += [(base, image) for image in images]
+        allowed += [states] * len(images)
+    here = Path(__file__).parent
+    packages = os.pathsep.join([str(here), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "inspect_images.py", str(laboratory.directory / "there.pmem")],
+        input=pickle.dumps(sample),
+        stdout=subprocess.PIPE,
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": packages},
+        check=True,
+    )
+    contents = pickle.loads(done.stdout)
+    assert len(contents) == len(sample) > 30
+    for content, states in zip(contents, allowed, strict=True):
+        assert content in states

@@ -1,0 +1,112 @@
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/*
+ * libpmemobj's own allocation classes set whole chunks of 256 KiB and more aside for
+ * each of many sizes, and a small pool is full of them long before it is full of data.
+ * These few classes take their place for middle sizes; libpmemobj's remain for small
+ * ones, and large ones get chunks of their own.
+ */
+static const struct pobj_alloc_class_desc classes[] = {
+    {.unit_size = 256,
+     .units_per_block = 1000,
+     .header_type = POBJ_HEADER_COMPACT,
+     .class_id = 201},
+    {.unit_size = 4096,
+     .units_per_block = 126,
+     .header_type = POBJ_HEADER_COMPACT,
+     .class_id = 202},
+    {.unit_size = 65536,
+     .units_per_block = 31,
+     .header_type = POBJ_HEADER_COMPACT,
+     .class_id = 203},
+};
+#define CLASSES (sizeof classes / sizeof *classes)
+#define SMALL 512u
+/* One allocation may take at most this many units of a class. */
+#define UNITS_MAX 60u
+#define POPULATE_MIN (1u << 20)
+
+int pmo_register_classes(PMEMobjpool *pop) {
+    for (size_t i = 0; i < CLASSES; i++) {
+        struct pobj_alloc_class_desc wanted = classes[i];
+        char name[64];
+        snprintf(name, sizeof name, "heap.alloc_class.%u.desc", wanted.class_id);
+        if (pmemobj_ctl_set(pop, name, &wanted) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static uint64_t class_of(uint64_t size) {
+    uint64_t whole = size + PMO_ALLOCATION_HEADER;
+    for (size_t i = 0; whole > SMALL && i < CLASSES; i++) {
+        uint64_t units =
+            classes[i].units_per_block < UNITS_MAX ? classes[i].units_per_block - 1 : UNITS_MAX;
+        if (whole <= units * classes[i].unit_size) {
+            return POBJ_CLASS_ID(classes[i].class_id);
+        }
+    }
+    return 0;
+}
+
+/* One call that maps a large block's pages is several times cheaper than a page fault for
+ * each. Failure means only that the faults happen. */
+static void populate(void *address, uint64_t size) {
+#ifdef MADV_POPULATE_WRITE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = ((uintptr_t)address + page - 1) & ~(page - 1);
+    if (size >= POPULATE_MIN) {
+        madvise((void *)start, ((uintptr_t)address + size - start) & ~(page - 1),
+                MADV_POPULATE_WRITE);
+    }
+#else
+    (void)address;
+    (void)size;
+#endif
+}
+
+int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
+                 uint64_t *offset) {
+    if (size == 0) {
+        return PMO_EINVAL;
+    }
+    if (size > PMEMOBJ_MAX_ALLOC_SIZE) {
+        pool->failure = (pmo_failure_info){.requested = size};
+        return PMO_ETOOBIG;
+    }
+    if (pmo_injected(pool)) {
+        return pmo_fail_full(pool, size);
+    }
+    uint64_t flags = POBJ_XALLOC_NO_ABORT | class_of(size) | (zero ? POBJ_XALLOC_ZERO : 0);
+    PMEMoid oid = pmemobj_tx_xalloc(size, type_num, flags);
+    if (OID_IS_NULL(oid)) {
+        return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
+    }
+    pool->writes++;
+    pool->counters.allocations++;
+    pool->used += pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    *offset = oid.off;
+    populate(pmo_at(pool, oid.off), size);
+    pmo_map_remove(&pool->freed, oid.off);
+    return type_num == PMO_NUM_BODY ? PMO_OK : pmo_vector_push(&pool->created, oid.off);
+}
+
+int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(pmo_bounds(pool, offset, 1));
+    PMEMoid oid = {pool->uuid_lo, offset};
+    uint64_t size = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    int error = pmemobj_tx_xfree(oid, POBJ_XFREE_NO_ABORT);
+    if (error != 0) {
+        return error == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, error);
+    }
+    pool->writes++;
+    pool->counters.frees++;
+    pool->used -= size < pool->used ? size : pool->used;
+    return pool->tx_open ? pmo_map_add(&pool->freed, offset, 1) : PMO_OK;
+}

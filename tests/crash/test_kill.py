@@ -1,0 +1,212 @@
+"""Processes at work on a pool are killed at random; nothing that was committed is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import random_work
+from crash_cases import Account, cyclic
+from laboratory import LONG, POOL_SIZE, TALLY, canonical, inspect
+
+import pmemobj
+
+REPORT = struct.Struct("<cq")
+BEGINS, DONE = b"b", b"d"
+TIMES = 20 if LONG else 1
+
+
+class Victim:
+    """A forked process that runs *work*, told how to report, until it is killed."""
+
+    def __init__(self, work: Callable[[Callable[[bytes, int], None]], None]) -> None:
+        self._reader, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.close(self._reader)
+                work(lambda kind, number: os.write(writer, REPORT.pack(kind, number)) and None)
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(writer)
+
+    def wait_for_report(self) -> None:
+        assert os.read(self._reader, REPORT.size), "the process ended before it did anything"
+
+    def kill(self) -> tuple[bool, list[tuple[bytes, int]]]:
+        """End it by SIGKILL. Was it still at work, and what it had reported."""
+        os.kill(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        data = b""
+        while part := os.read(self._reader, 1 << 16):
+            data += part
+        os.close(self._reader)
+        TALLY.kills += 1
+        if not os.WIFSIGNALED(status):
+            assert os.WEXITSTATUS(status) == 0, "the process failed by itself"
+        return os.WIFSIGNALED(status), list(REPORT.iter_unpack(data))
+
+
+def new_pool(path: Path, elastic: bool = False) -> None:
+    if elastic:
+        pool = pmemobj.create(path, elastic=True)
+    else:
+        pool = pmemobj.create(path, POOL_SIZE)
+    pool.root = random_work.fill()
+    pool.root["object"] = pool.new(Account, "Ada", 1)
+    pool.close()
+
+
+def read(path: Path) -> Any:
+    """The content of the pool as plain values, verified."""
+    with pmemobj.open(path) as pool:
+        inspect(pool, garbage=0)
+        return pmemobj.plain(pool.root)
+
+
+def work_from(path: Path, number: int, closing: bool) -> Callable[[Any], None]:
+    """Operations from *number* on, each reported before it begins and after it is committed."""
+
+    def work(report: Callable[[bytes, int], None]) -> None:
+        pool = pmemobj.open(path)
+        at = number
+        while True:
+            report(BEGINS, at)
+            random_work.Operation(at).on_pool(pool)
+            report(DONE, at)
+            at += 1
+            if closing and at % 8 == 0:
+                pool.close()
+                pool = pmemobj.open(path)
+
+    return work
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["one session", "many sessions"])
+def test_a_killed_process_loses_nothing_committed(directory: Path, closing: bool) -> None:
+    path = directory / "killed.pmem"
+    new_pool(path)
+    instants = random.Random(1 + closing)
+    model = read(path)
+    number = in_flight = 0
+    for _ in range(40 * TIMES):
+        victim = Victim(work_from(path, number, closing))
+        victim.wait_for_report()
+        time.sleep(instants.uniform(0, 0.04))
+        killed, reports = victim.kill()
+        assert killed
+        done = number
+        for kind, at in reports:
+            assert at in (done, number)
+            done = at + (kind == DONE)
+        for at in range(number, done):
+            random_work.Operation(at).on_plain(model)
+        found = read(path)
+        if canonical(found) != canonical(model):
+            random_work.Operation(done).on_plain(model)
+            assert canonical(found) == canonical(model), f"operation {done} is torn"
+            done += 1
+            in_flight += 1
+        number = done
+    assert number > 100, "the processes were killed before they did anything"
+
+
+def test_a_process_killed_while_it_opens_loses_nothing(directory: Path) -> None:
+    path = directory / "opening.pmem"
+    new_pool(path)
+    instants = random.Random(3)
+    for round_ in range(6 * TIMES):
+        victim = Victim(work_from(path, 1000 * round_, closing=False))
+        victim.wait_for_report()
+        time.sleep(instants.uniform(0, 0.02))
+        _, reports = victim.kill()
+        last = [number for kind, number in reports if kind == DONE]
+        allowed = None
+        for _ in range(6):
+            opener = Victim(lambda report: pmemobj.open(path).mm.abandon())
+            time.sleep(instants.uniform(0, 0.012))
+            opener.kill()
+        content = canonical(read(path))
+        allowed = content
+        opener = Victim(lambda report: pmemobj.open(path).close())
+        time.sleep(instants.uniform(0, 0.012))
+        opener.kill()
+        assert canonical(read(path)) == allowed
+        assert last is not None
+
+
+def collect_for_ever(path: Path) -> Callable[[Any], None]:
+    def work(report: Callable[[bytes, int], None]) -> None:
+        pool = pmemobj.open(path)
+        report(BEGINS, 0)
+        while True:
+            for _ in range(20):
+                pool.root["cycle"] = cyclic()
+            del pool.root["cycle"]
+            pool.gc()
+
+    return work
+
+
+def test_a_process_killed_while_it_collects_garbage_loses_nothing(directory: Path) -> None:
+    path = directory / "collecting.pmem"
+    new_pool(path)
+    content = read(path)
+    instants = random.Random(4)
+    for _ in range(20 * TIMES):
+        victim = Victim(collect_for_ever(path))
+        victim.wait_for_report()
+        time.sleep(instants.uniform(0, 0.03))
+        victim.kill()
+        found = read(path)
+        cycle = found.pop("cycle", None)
+        assert cycle is None or canonical(cycle) == canonical(cyclic())
+        assert canonical(found) == canonical(content)
+
+
+@pytest.mark.parametrize("elastic", [False, True], ids=["file", "directory"])
+def test_a_process_killed_while_it_creates_leaves_nothing_or_a_pool(
+    directory: Path, elastic: bool
+) -> None:
+    path = directory / "created.pmem"
+    instants = random.Random(5)
+    outcomes = {True: 0, False: 0}
+    for _ in range((6 if elastic else 40) * TIMES):
+        victim = Victim(lambda report: make_and_wait(path, elastic, report))
+        time.sleep(instants.uniform(0, 0.08 if elastic else 0.03))
+        _, reports = victim.kill()
+        there = path.exists()
+        outcomes[there] += 1
+        if there:
+            with pmemobj.open(path) as pool:
+                assert inspect(pool) == canonical(None)
+        assert there or not reports, "a pool that was created is gone"
+        clean(directory)
+    assert elastic or min(outcomes.values()) > 0, outcomes
+
+
+def make_and_wait(path: Path, elastic: bool, report: Callable[[bytes, int], None]) -> None:
+    pool = pmemobj.create(path, elastic=elastic)
+    report(DONE, 0)
+    pool.close()
+
+
+def clean(directory: Path) -> None:
+    import shutil
+
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            with suppress(FileNotFoundError):
+                entry.unlink()
