@@ -94,6 +94,7 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
     *offset = oid.off;
     populate(pmo_at(pool, oid.off), size);
     pmo_map_remove(&pool->freed, oid.off);
+    pmo_map_remove(&pool->dying, oid.off);
     return type_num == PMO_NUM_BODY ? PMO_OK : pmo_vector_push(&pool->created, oid.off);
 }
 

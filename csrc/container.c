@@ -101,28 +101,28 @@ int pmo_body_replace(pmo_pool *pool, pmo_container *container, const pmo_geometr
     return old != 0 ? pmo_deallocate(pool, old) : PMO_OK;
 }
 
-static int drop_entry(pmo_pool *pool, int layout, const pmo_heap *heap, const char *entry) {
+static int drop_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell) {
     uint64_t offset = 0;
-    if (layout == PMO_LAYOUT_SEQUENCE) {
-        return pmo_cell_drop(pool, NULL, (const pmo_cell *)(const void *)entry);
-    }
-    const pmo_dict_entry *at = (const pmo_dict_entry *)(const void *)entry;
-    if (at->key.tag == PMO_EMPTY) {
-        return PMO_OK;
-    }
-    PMO_TRY(pmo_cell_reference(pool, heap, &at->key, &offset));
-    if (offset != 0) {
-        PMO_TRY(pmo_reference_drop(pool, offset));
-    }
-    return layout == PMO_LAYOUT_DICT ? pmo_cell_drop(pool, NULL, &at->value) : PMO_OK;
+    PMO_TRY(pmo_cell_reference(pool, heap, cell, &offset));
+    return offset != 0 ? pmo_reference_drop(pool, offset) : PMO_OK;
 }
 
 int pmo_container_drop_all(pmo_pool *pool, pmo_container *container) {
     int layout = pmo_container_layout(pool, container);
     const pmo_heap heap = pmo_heap_of(pool, container, layout);
-    const char *entry = pmo_elements(pool, container);
-    for (uint64_t i = 0; i < container->state.used; i++, entry += pmo_stride(layout)) {
-        PMO_TRY(drop_entry(pool, layout, &heap, entry));
+    uint64_t stride = pmo_stride(layout);
+    /* The cells of an element, from its first one on: a hash comes before a key. */
+    uint64_t cells = layout == PMO_LAYOUT_DICT ? 2 : 1;
+    const char *first = pmo_elements(pool, container);
+    first += layout == PMO_LAYOUT_SEQUENCE ? 0 : offsetof(pmo_dict_entry, key);
+    for (uint64_t i = 0; i < container->state.used; i++) {
+        const pmo_cell *cell = (const pmo_cell *)(const void *)(first + i * stride);
+        bool hole = layout != PMO_LAYOUT_SEQUENCE && cell->tag == PMO_EMPTY;
+        for (uint64_t c = 0; c < cells && !hole; c++) {
+            if (pmo_cell_may_refer(&cell[c])) {
+                PMO_TRY(drop_reference(pool, &heap, &cell[c]));
+            }
+        }
     }
     return PMO_OK;
 }

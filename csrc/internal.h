@@ -75,6 +75,7 @@ struct pmo_pool {
     char *parts;        /* elastic: the part files' directory */
     pmo_vector created; /* objects allocated in this transaction */
     pmo_vector dead;    /* objects whose count fell to zero, to be freed by this operation */
+    pmo_map dying;      /* what was put on dead or foreign_dead in this transaction */
     pmo_vector foreign_dead;
     pmo_vector layouts; /* type code - PMO_FIRST_USER_TYPE -> layout */
     pmo_map pins;
@@ -263,6 +264,11 @@ int pmo_cell_drop(pmo_pool *pool, pmo_heap *heap, const pmo_cell *cell);
 /* Offset of the object that the cell counts a reference to, blobs included; 0: none. */
 int pmo_cell_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
                        uint64_t *offset);
+/* Can the cell count a reference at all? False for most, at the cost of two bytes. */
+static inline bool pmo_cell_may_refer(const pmo_cell *cell) {
+    return cell->tag == PMO_REF || cell->tag == PMO_KEYED ||
+           (cell->tag >= PMO_STR && cell->len == PMO_LEN_BLOB);
+}
 /* Heap bytes the cell names. */
 uint64_t pmo_cell_heap_bytes(const pmo_cell *cell);
 /* Copy a cell of one heap into another of the same container (compaction). */

@@ -89,6 +89,17 @@ int pmo_reference_add(pmo_pool *pool, uint64_t offset) {
     return PMO_OK;
 }
 
+/* The count is left at one: libpmemobj frees an object slowly that has a snapshot of its
+ * first bytes. So a second death, by a count that is too small, is told otherwise. */
+static int die(pmo_pool *pool, uint64_t offset, bool foreign) {
+    if (pmo_map_find(&pool->dying, offset) != NULL) {
+        return pmo_corrupt(pool, offset, "a reference count that is too small");
+    }
+    PMO_TRY(pmo_map_add(&pool->dying, offset, 1));
+    pool->writes++;
+    return pmo_vector_push(foreign ? &pool->foreign_dead : &pool->dead, offset);
+}
+
 int pmo_reference_drop(pmo_pool *pool, uint64_t offset) {
     pmo_header *header = NULL;
     PMO_TRY(pmo_header_at(pool, offset, &header));
@@ -96,12 +107,7 @@ int pmo_reference_drop(pmo_pool *pool, uint64_t offset) {
         return pmo_corrupt(pool, offset, "a reference count that is too small");
     }
     if (header->refcount == 1 && pmo_map_find(&pool->pins, offset) == NULL) {
-        int layout = pmo_layout_of(pool, header->type);
-        /* Two references and a count of one: dying twice would free twice. */
-        PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
-        header->refcount = 0;
-        return pmo_vector_push(layout == PMO_LAYOUT_FOREIGN ? &pool->foreign_dead : &pool->dead,
-                               offset);
+        return die(pool, offset, pmo_layout_of(pool, header->type) == PMO_LAYOUT_FOREIGN);
     }
     PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
     header->refcount--;

@@ -28,6 +28,7 @@ static int start(pmo_pool *pool) {
     pool->dead.count = 0;
     pool->foreign_dead.count = 0;
     pmo_map_empty(&pool->freed);
+    pmo_map_empty(&pool->dying);
     pool->tx_doomed = false;
     pool->used_before = pool->used;
     pool->root->in_flight = 1;

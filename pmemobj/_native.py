@@ -6,15 +6,16 @@ Every call into the core has one shape: call, ``if status: raise failure(...)``.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from pmemobj import errors
 from pmemobj._core import ffi, lib
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-__all__ = ["ffi", "failure", "failure_info", "lib"]
+__all__ = ["failure", "failure_info", "ffi", "lib"]
 
 
 def failure_info(ctx: Any) -> Any:

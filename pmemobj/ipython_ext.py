@@ -10,23 +10,18 @@ report.py. Several pools may be open at once, each under a name of its own.
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import time
+import tokenize
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import (
-    Magics,
-    cell_magic,
-    line_magic,
-    magics_class,
-    no_var_expand,
-    output_can_be_silenced,
-)
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
@@ -216,7 +211,6 @@ class PmemMagics(Magics):
         _show(pool_summary(pool_info(one.pool)))
 
     @no_var_expand
-    @output_can_be_silenced
     @magic_arguments()
     @argument("variable", nargs="?", help="the workspace (default: the one that is open)")
     @cell_magic
@@ -260,7 +254,8 @@ class PmemMagics(Magics):
             raise UsageError("a transaction cannot span an await: await outside of this cell")
         last = None
         final = tree.body[-1] if tree.body else None
-        if shell.ast_node_interactivity != "none" and isinstance(final, ast.Expr):
+        shown = shell.ast_node_interactivity != "none" and not _silenced(transformed)
+        if shown and isinstance(final, ast.Expr):
             del tree.body[-1]
             last = ast.Expression(final.value)
         body_code = shell.compile(tree, name, "exec")
@@ -310,6 +305,22 @@ class PmemMagics(Magics):
         if len(pools) > 1:
             raise UsageError(f"several are open: say {magic} with one of {', '.join(_opened)}")
         return next(iter(pools.values()))
+
+
+_NOT_CODE = (
+    tokenize.COMMENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+    tokenize.NEWLINE,
+    tokenize.NL,
+)
+
+
+def _silenced(code: str) -> bool:
+    """A semicolon at the end of a cell asks not to display its last expression."""
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    last = [token.string for token in tokens if token.type not in _NOT_CODE][-1:]
+    return last == [";"]
 
 
 def _cell_number(shell: Any) -> int:

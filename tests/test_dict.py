@@ -230,6 +230,11 @@ def test_iteration_refuses_what_dict_refuses(pool: Any) -> None:
                 with pytest.raises(RuntimeError, match="changed size"):
                     for _ in view(d):
                         change(d)
+                d = make(pool, {i: i for i in range(size)})
+                walk = iter(view(d))
+                change(d)
+                with pytest.raises(RuntimeError, match="changed size"):
+                    next(walk)
 
 
 def test_values_may_be_replaced_during_iteration(pool: Any) -> None:
@@ -245,6 +250,44 @@ def test_values_may_be_replaced_during_iteration(pool: Any) -> None:
         for key, value in reversed(target.items()):
             target[(key * 11) % 700] = value + key
     assert d == model and list(d) == list(model)
+
+
+def test_iteration_across_transactions(pool: Any) -> None:
+    d = make(pool, {i: i for i in range(300)})
+    for key in d:
+        d[key] = [key]
+    for key, value in d.items():
+        with pool.transaction():
+            d[key] = value[0] + 1
+    assert list(d.values()) == list(range(1, 301))
+    with pytest.raises(KeyError), pool.transaction():
+        del d[299]
+        d["uncommitted"] = 1
+        walk = iter(d)
+        assert next(walk) == 0
+        raise KeyError
+    assert list(walk) == list(range(1, 300))
+    small = make(pool, a=1, b=2)
+    with pytest.raises(KeyError), pool.transaction():
+        del small["b"]
+        small["uncommitted"] = 1
+        walk = iter(small)
+        assert next(walk) == "a"
+        raise KeyError
+    with pytest.raises(RuntimeError):
+        next(walk)
+    with pool.transaction():
+        for key in d:
+            d[key] = [key]
+    assert d[299] == [299] and len(d) == 300
+
+
+def test_keys_exchanged_during_iteration(pool: Any) -> None:
+    d = make(pool, {i: i for i in range(500)})
+    with pytest.raises(RuntimeError, match="keys changed"):
+        for key in d:
+            del d[key]
+            d[key, "again"] = 1
 
 
 def test_views_are_live_sets(pool: Any) -> None:

@@ -100,6 +100,20 @@ def test_a_refused_element_changes_nothing(pool: Any) -> None:
         assert list(s) == [1, 2]
 
 
+def test_a_refused_element_does_not_doom_a_transaction(pool: Any) -> None:
+    s = make(pool, [1, 2])
+    with pool.transaction():
+        for change in (
+            lambda: s.add(object()),
+            lambda: s.__ixor__({1, object()}),
+            lambda: s.__init__([5, object()]),
+        ):
+            with pytest.raises(pmemobj.UnstorableError):
+                change()
+        s.add(3)
+    assert list(s) == [1, 2, 3]
+
+
 def test_equal_elements_are_one(pool: Any) -> None:
     s = make(pool, [1, 1.0, True, 0, False, -0.0, "1", (1,), (1.0,)])
     assert s == {1, 0, "1", (1,)}

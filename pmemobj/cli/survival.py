@@ -136,21 +136,26 @@ class Survival:
                 start = time.perf_counter()
                 result = self._run_cell(kernel, cell)
                 if "reopen" in tags(cell):
-                    self._step("%pmem_open", "the pool is open again", start)
-                    self._expect(
-                        "recovered" in result.text, "the opening reported a recovery", indent=True
-                    )
+                    self._tell_opening(result, start)
                 if "resume" in tags(cell):
                     resumed = _Training()
                     resumed.read(result.text)
                     first = min(resumed.losses, default=0)
                     self._expect(
                         first == after["epochs"] + 1,
-                        f"training went on at epoch {first}, now at {resumed.committed}",
+                        f"{'training':{_FIRST_LABEL}}went on at epoch {first}, "
+                        f"now at {resumed.committed}",
                     )
             kernel.shutdown()
         finally:
             kernel.stop()
+
+    def _tell_opening(self, result: CellResult, start: float) -> None:
+        undone = re.search(r"rolled back +(\d+ transactions?)", result.text)
+        words = f"recovered, {undone[1] if undone else 'no transaction'} rolled back"
+        self._step("%pmem_open", words, start)
+        if not result.text.startswith("recovered"):
+            self._expect(False, "the opening did not report a recovery")
 
     def _verify(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         training, say = self._training, self._terminal
@@ -215,11 +220,10 @@ class Survival:
             f"  {say.paint(f'{label:{_FIRST_LABEL}}', tone)}{words:54}{say.paint(took, 'dim')}"
         )
 
-    def _expect(self, kept: bool, words: str, indent: bool = False) -> None:
+    def _expect(self, kept: bool, words: str) -> None:
         say = self._terminal
         mark = say.mark("✓", "ok") if kept else say.mark("✗", "LOST")
-        lead = " " * _FIRST_LABEL if indent else ""
-        say.line(f"  {lead}{say.paint(mark, 'good' if kept else 'bad')} {words}")
+        say.line(f"  {say.paint(mark, 'good' if kept else 'bad')} {words}")
         if not kept:
             self._failed.append(re.sub(r"\s+", " ", words))
 

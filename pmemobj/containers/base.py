@@ -11,8 +11,8 @@ How caching stays right, in three rules:
 * at the first change inside an explicit transaction the manager calls ``_p_suspend``:
   from then to the end of the transaction the cache keeps nothing.
 
-``_p_moves`` tells iterators that something changed since they read ahead. An
-insertion or a replaced value counts 1, a removal counts ``REMOVAL``.
+``_p_moves`` tells iterators that something changed since they read ahead. An insertion or a
+replaced value counts 1, a removal ``REMOVAL``, the end of a transaction ``REFRESH``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ __all__ = [
     "LARGEST_READ",
     "MISSING",
     "NO_VALUES",
+    "REFRESH",
     "REMOVAL",
     "PlainObject",
     "Run",
@@ -50,10 +51,11 @@ __all__ = [
 ]
 
 CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
-CACHEABLE_PAYLOAD = 65536  # bytes: a longer string is decoded anew at every read
+CACHEABLE_PAYLOAD = 4096  # bytes: a longer string is decoded anew at every read
 FIRST_READ = 64  # elements that an iterator reads ahead at first
 LARGEST_READ = 8192  # and at most
 REMOVAL = 1 << 32  # what a removal adds to _p_moves
+REFRESH = 1 << 80  # and what the end of a transaction that changed the object adds
 
 BATCH = ffi.typeof("pmo_batch *")
 NO_VALUES = ffi.new(BATCH)  # an empty run of values
@@ -159,7 +161,7 @@ class Stored:
     def _p_refresh(self) -> None:
         """The object may be another than before: read everything again."""
         self._p_cache = {}
-        self._p_moves += REMOVAL
+        self._p_moves += REFRESH
 
     def _p_poison(self) -> None:
         """The object no longer exists: every use of the handle raises from now on."""
@@ -266,6 +268,13 @@ def guard_attributes(cls: type) -> None:
 
     An attribute of any other name would be lost without a word when the pool is closed.
     """
+    slots = vars(cls).get("__slots__", ())
+    for name in (slots,) if isinstance(slots, str) else tuple(slots):
+        if not name.startswith("_v_"):
+            raise TypeError(
+                f"{cls.__qualname__}: a slot named {name!r} would not be stored; call it "
+                "'_v_...' to have it volatile"
+            )
     if "__setattr__" in vars(cls):
         return
 

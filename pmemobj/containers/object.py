@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pmemobj._native import lib
 from pmemobj.codecs import STR
 from pmemobj.containers.base import (
-    CACHEABLE_PAYLOAD,
     MISSING,
     PlainObject,
     make_placeholder,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MissingClassObject", "PersistentObject"]
 
+CACHEABLE = 65536  # bytes of an attribute; a longer one is decoded anew at every access
 _RESERVED = frozenset(("_p_cache", "_p_mm", "_p_moves", "_p_off"))
 
 
@@ -159,7 +159,7 @@ class PersistentObject(_Instance):
                 mm.finish(status, self)
             size = 0 if read.tag < lib.PMO_STR else read.number
             value = mm.decode(read)
-            if size <= CACHEABLE_PAYLOAD and type(self._p_cache) is dict:
+            if size <= CACHEABLE and type(self._p_cache) is dict:
                 object.__setattr__(self, name, value)
         return value
 

@@ -119,21 +119,23 @@ class PersistentSet(StoredTable):
     # -- many elements, in place ---------------------------------------------------------------
 
     def _p_insert(self, values: list[Any]) -> None:
-        if not values:
-            return
+        if values:
+            with self._p_mm.storing_keys(values, self) as keys:
+                self._p_insert_keys(keys)
+
+    def _p_insert_keys(self, keys: Any) -> None:
         mm = self._p_mm
-        with mm.storing_keys(values, self) as keys:
-            self._p_moves += 1
-            status = lib.pmo_table_update(mm.ctx, self._p_off, keys, ffi.NULL)
-            if status:
-                mm.finish(status, self)
+        self._p_moves += 1
+        status = lib.pmo_table_update(mm.ctx, self._p_off, keys, ffi.NULL)
+        if status:
+            mm.finish(status, self)
 
     def _p_become(self, values: list[Any]) -> None:
         """Have exactly these elements."""
         mm = self._p_mm
-        with mm.transaction():
+        with mm.storing_keys(values, self) as keys, mm.transaction():
             self._p_clear()
-            self._p_insert(values)
+            self._p_insert_keys(keys)
 
     def _p_remove_all(self, values: Iterable[Any]) -> None:
         """Remove the elements that are equal to one of *values*, in one transaction."""
@@ -175,10 +177,12 @@ class PersistentSet(StoredTable):
         """Remove what is in both and add what is only in *other*. O(their number)."""
         values = dict.fromkeys(_whole(other))
         mm = self._p_mm
-        with mm.lock, mm.transaction():
+        with mm.lock:
             new = [value for value in values if value not in self]
-            self._p_remove_all([value for value in values if value in self])
-            self._p_insert(new)
+            gone = [value for value in values if value in self]
+            with mm.storing_keys(new, self) as keys, mm.transaction():
+                self._p_remove_all(gone)
+                self._p_insert_keys(keys)
 
     def __ior__(self, other: Any) -> Any:
         if not isinstance(other, Set):

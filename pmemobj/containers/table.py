@@ -12,6 +12,7 @@ from pmemobj.containers.base import (
     FIRST_READ,
     LARGEST_READ,
     MISSING,
+    REFRESH,
     REMOVAL,
     Run,
     Stored,
@@ -35,7 +36,9 @@ class Page(NamedTuple):
 
     keys: Run
     values: Run | None
+    start: int
     next: int
+    inside: bool  # read while a transaction was open
 
 
 class StoredTable(Stored):
@@ -134,7 +137,13 @@ class StoredTable(Stored):
             )
             if status:
                 mm.finish(status, self)
-            return Page(capture(keys_read), capture(values_read) if values else None, position[0])
+            return Page(
+                capture(keys_read),
+                capture(values_read) if values else None,
+                start,
+                position[0],
+                mm.open_transaction is not None,
+            )
 
     def _p_used(self) -> int:
         """The number of positions, holes included; the last one is never a hole."""
@@ -149,51 +158,63 @@ class StoredTable(Stored):
         used: int = info.used
         return used
 
-    def _p_unchanged(self, moves: int, size: int) -> int:
-        """The present count of changes, if none since *moves* disturbs an iteration."""
+    def _p_unchanged(self, moves: int, size: int, page: Page | None) -> int:
+        """The present count of changes, if none since *moves* disturbs an iteration at *page*."""
         now = self._p_moves
         if now != moves:
             if self._p_length() != size:
                 raise RuntimeError(f"{self._p_noun} changed size during iteration")
-            if now - moves >= REMOVAL:
+            refreshed, changes = divmod(now - moves, REFRESH)
+            doubtful = changes >= REMOVAL or (refreshed and page is not None and page.inside)
+            if doubtful and page is not None and not self._p_still(page):
                 raise RuntimeError(f"{self._p_noun} keys changed during iteration")
         return now
 
+    def _p_still(self, page: Page) -> bool:
+        """Are the keys of *page* what and where they were?"""
+        again = self._p_page(page.start, page.next, False)
+        return again.keys == page.keys
+
     def _p_walk(self, what: str) -> Iterator[Any]:
         """Iterate over "keys", "values" or "items", reading ahead."""
-        moves, size = self._p_moves, self._p_length()
+        return self._p_forwards(what, self._p_moves, self._p_length())
+
+    def _p_forwards(self, what: str, moves: int, size: int) -> Iterator[Any]:
         place, limit = 0, FIRST_READ
+        page = None
         while True:
             with self._p_mm.lock:
-                moves = self._p_unchanged(moves, size)
+                moves = self._p_unchanged(moves, size, page)
                 page = self._p_page(place, place + limit, what != "keys")
                 if page.next == place:
                     return
                 entries = self._p_entries(page, what)
             place, limit = page.next, min(4 * limit, LARGEST_READ)
             yield from self._p_yield(page, entries, what, moves, size)
-            moves = self._p_unchanged(moves, size)
 
     def _p_walk_back(self, what: str) -> Iterator[Any]:
-        moves, size = self._p_moves, self._p_length()
+        return self._p_backwards(what, self._p_moves, self._p_length())
+
+    def _p_backwards(self, what: str, moves: int, size: int) -> Iterator[Any]:
+        self._p_unchanged(moves, size, None)
         place, limit = self._p_used(), FIRST_READ
+        page = None
         while place > 0:
             start = max(0, place - limit)
-            entries: list[tuple[Page, list[Any]]] = []
+            pages = []
             with self._p_mm.lock:
-                moves = self._p_unchanged(moves, size)
-                at = start
-                while at < place:
-                    page = self._p_page(at, place, what != "keys")
-                    if page.next == at:
+                moves = self._p_unchanged(moves, size, page)
+                while start < place:
+                    page = self._p_page(start, place, what != "keys")
+                    if page.next == start:
                         break
-                    entries.append((page, self._p_entries(page, what)))
-                    at = page.next
-            place, limit = start, min(4 * limit, LARGEST_READ)
-            for page, values in reversed(entries):
-                values.reverse()
-                yield from self._p_yield(page, values, what, moves, size, backwards=True)
-                moves = self._p_unchanged(moves, size)
+                    pages.append((page, self._p_entries(page, what)))
+                    start = page.next
+            place, limit = max(0, place - limit), min(4 * limit, LARGEST_READ)
+            for page, entries in reversed(pages):
+                entries.reverse()
+                yield from self._p_yield(page, entries, what, moves, size, backwards=True)
+        self._p_unchanged(moves, size, page)
 
     def _p_entries(self, page: Page, what: str) -> list[Any]:
         mm = self._p_mm
@@ -217,7 +238,7 @@ class StoredTable(Stored):
         for entry in ahead:
             yield entry
             if self._p_moves != moves:
-                moves = self._p_unchanged(moves, size)
+                moves = self._p_unchanged(moves, size, page)
                 if what != "keys":
                     break
         else:
@@ -228,11 +249,11 @@ class StoredTable(Stored):
         if backwards:
             keys.reverse()
         for key in keys[place:]:
-            moves = self._p_unchanged(moves, size)
             value = self._p_lookup(key)
             if value is MISSING:
                 raise RuntimeError(f"{self._p_noun} keys changed during iteration")
             yield value if what == "values" else (key, value)
+            moves = self._p_unchanged(moves, size, page)
 
     def _p_all(self, what: str) -> list[Any]:
         """All keys, values or items as one consistent list."""

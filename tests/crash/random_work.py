@@ -97,7 +97,7 @@ def reorder(draw: Random, root: Any) -> None:
     if draw.random() < 0.5:
         root["list"].reverse()
     else:
-        root["list"].sort(key=lambda item: type(item).__name__)
+        root["list"].sort(key=lambda item: isinstance(item, str))
 
 
 def put(draw: Random, root: Any) -> None:

@@ -129,7 +129,7 @@ def test_a_transaction_cell_commits_and_displays_its_last_expression(shell):
     assert shell.result.result == 12
     assert shell.names["y"] == 6
     assert shell.names["ws"].x == 5
-    shell.good("%%pmem_transaction", "ws.x = 6", "7;")
+    shell.good("%%pmem_transaction", "ws.x = 6", "7;  # quiet")
     assert shell.result.result is None
     shell.good("%%pmem_transaction", "value = !echo hello", "ws.words = list(value)")
     assert list(shell.names["ws"].words) == ["hello"]
