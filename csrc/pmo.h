@@ -83,9 +83,11 @@ typedef enum pmo_type {
     PMO_FIRST_USER_TYPE = 64
 } pmo_type;
 
-/* libpmemobj's type number of memory that starts with an object header; layout.h
- * has it too, and the compiler sees to it that they are the same. */
+/* libpmemobj's type numbers of memory that starts with an object header, and of
+ * containers' bodies; layout.h has them too, and the compiler sees to it that they
+ * are the same. */
 #define PMO_NUM_OBJECT 20u
+#define PMO_NUM_BODY 21u
 
 /* Durability of a mapping that is not real persistent memory. */
 typedef enum pmo_policy { PMO_POLICY_PROCESS = 1, PMO_POLICY_POWER = 2 } pmo_policy;

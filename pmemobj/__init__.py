@@ -1,10 +1,10 @@
 """Python objects in a memory-mapped, transactional pool: they survive whatever kills the process.
 
-    >>> import pmemobj
-    >>> pool = pmemobj.create("analysis.pmem")
-    >>> pool.root = {"epoch": 0, "losses": []}
-    >>> pool.root["losses"].append(0.25)
-    >>> pool.close()
+>>> import pmemobj
+>>> pool = pmemobj.create("analysis.pmem")
+>>> pool.root = {"epoch": 0, "losses": []}
+>>> pool.root["losses"].append(0.25)
+>>> pool.close()
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ __all__ = [
     "ForeignObjectError",
     "InvalidArgumentError",
     "InvalidOidError",
+    "InvalidTypeError",
     "LayoutError",
     "MissingAttributeError",
     "MissingClassError",
@@ -172,6 +173,10 @@ class InvalidOidError(PmemobjError, ValueError):
 
 class InvalidArgumentError(PmemobjError, ValueError):
     """An argument outside of what the function takes; nothing was done."""
+
+
+class InvalidTypeError(PmemobjError, TypeError):
+    """An argument of a type that the function does not take; nothing was done."""
 
 
 class DetachedObjectError(PmemobjError, TypeError):

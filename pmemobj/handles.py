@@ -17,20 +17,23 @@ __all__ = ["HandleTable"]
 
 
 class _HandleRef(weakref.ref):  # type: ignore[type-arg]
-    __slots__ = ("offset",)
+    __slots__ = ("offset", "older")
 
     offset: int
+    older: _HandleRef | None  # of the same object: dead, its pin not yet released
 
 
 class HandleTable:
     """Offset -> live handle, by weak references."""
 
-    __slots__ = ("_on_death", "_refs", "dead")
+    __slots__ = ("_on_death", "_refs", "dead", "undead")
 
     def __init__(self, on_death: Callable[[_HandleRef], None]) -> None:
         self._refs: dict[int, _HandleRef] = {}
         self._on_death = on_death
         self.dead: list[_HandleRef] = []
+        self.undead: list[int] = []
+        """Offsets that take_dead gave, whose pins could not be released then."""
 
     def get(self, offset: int) -> Any:
         """The live handle of the object at *offset*, or None. O(1)."""
@@ -41,13 +44,17 @@ class HandleTable:
         """Enter a handle whose object has just been pinned."""
         ref = _HandleRef(handle, self._on_death)
         ref.offset = offset
+        ref.older = self._refs.get(offset)
         self._refs[offset] = ref
 
     def remove(self, offset: int) -> None:
-        """Forget the handle of an object that no longer exists, and whose pin is gone."""
+        """Forget the handles of an object that no longer exists, and whose pins are gone."""
         ref = self._refs.pop(offset, None)
-        if ref is not None:
+        while ref is not None:
             ref.offset = 0
+            ref = ref.older
+        if offset in self.undead:
+            self.undead = [other for other in self.undead if other != offset]
 
     def take_dead(self) -> list[int]:
         """Offsets whose handle has died since the last call, one for each pin to release."""
@@ -55,7 +62,8 @@ class HandleTable:
         for ref in dead:
             if ref.offset and self._refs.get(ref.offset) is ref:
                 del self._refs[ref.offset]
-        return [ref.offset for ref in dead if ref.offset]
+        undead, self.undead = self.undead, []
+        return undead + [ref.offset for ref in dead if ref.offset]
 
     def live(self) -> Iterator[tuple[int, Any]]:
         """(offset, handle) of all live handles."""

@@ -6,6 +6,7 @@ mutation one all-or-nothing step.
 
 from __future__ import annotations
 
+import operator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from pmemobj.errors import (
     ForeignObjectError,
     InvalidArgumentError,
     InvalidOidError,
+    InvalidTypeError,
     MissingClassError,
     NoTransactionError,
     PoolClosedError,
@@ -89,15 +91,18 @@ class MemoryManager(TransactionKeeper):
         self.value = ffi.new("pmo_value *")
         self.pickled_types: set[type] = set()
         self.allow_pickle = True
-        self.files: tuple[str, ...] = ()
-        info = ffi.new("pmo_pool_info *")
-        status = lib.pmo_info(self.ctx, info)
-        if status:
-            raise failure(status, self.ctx)
-        self.uuid_lo = int(info.uuid_lo)
         self.handles = HandleTable(self._handle_died)
-        self.types = TypeTable(self) if type_table is None else type_table
         self._burying = False
+        try:
+            info = ffi.new("pmo_pool_info *")
+            status = lib.pmo_info(self.ctx, info)
+            if status:
+                raise failure(status, self.ctx)
+            self.uuid_lo = int(info.uuid_lo)
+            self.types = TypeTable(self) if type_table is None else type_table
+        except BaseException:
+            lib.pmo_abandon(self.ctx)  # or its release would call the pool clean
+            raise
         self._base = int(ffi.cast("uintptr_t", lib.pmo_direct(self.ctx, 8192))) - 8192
 
     # -- the documented interface ------------------------------------------------------------
@@ -135,11 +140,10 @@ class MemoryManager(TransactionKeeper):
 
         Takes a tuple or any structure with ``pool_uuid_lo`` and ``off`` (a PMEMoid in a pool).
         """
-        if isinstance(oid, tuple) and len(oid) == 2:
-            return int(oid[0]), int(oid[1])
         try:
-            return int(oid.pool_uuid_lo), int(oid.off)
-        except AttributeError:
+            uuid_lo, offset = oid if isinstance(oid, tuple) else (oid.pool_uuid_lo, oid.off)
+            return operator.index(uuid_lo), operator.index(offset)
+        except (AttributeError, TypeError, ValueError):
             raise InvalidOidError(
                 f"{oid!r} is no oid: a tuple (pool_uuid_lo, offset) or a PMEMoid is one"
             ) from None
@@ -171,9 +175,7 @@ class MemoryManager(TransactionKeeper):
             status = lib.pmo_free(self.ctx, offset)
             if status:
                 self.finish(status)
-            handle = self.handles.get(offset)
-            if handle is not None:
-                self._poison(offset, handle)
+            self._forget_object(offset)
 
     def realloc(self, oid: Any, size: int, type_num: int | None = None) -> Oid:
         """Move the memory at *oid* to *size* new bytes: truncated, or filled up with zeros.
@@ -212,7 +214,8 @@ class MemoryManager(TransactionKeeper):
         a live Python handle still keeps it; then both happen when the handle dies.
 
         Raises:
-            InvalidOidError: no object of this pool, or OID_NULL (see xdecref).
+            InvalidOidError: no object of this pool, one without a reference, or OID_NULL (see
+                xdecref).
         """
         offset = self._object_offset(oid)
         if offset is not None:
@@ -258,12 +261,18 @@ class MemoryManager(TransactionKeeper):
         """
         tag, number = oid = self.otuple(oid)
         if tag in _IMMEDIATE and tag != self.uuid_lo:
+            self.require_open()
+            if not 0 <= number < 1 << 64 or (tag < codecs.INT and number) or tag == _REF:
+                raise InvalidOidError(f"{oid} is no oid that persist() gives")
             if tag == codecs.INT or tag == codecs.FLOAT:
                 number = number - (1 << 64) if number >= 1 << 63 else number
             return self._leaf(tag, number, b"")
         with self.lock:
             self._attend()
-            return self.resurrect_offset(self._valid_offset(oid))
+            offset = self._valid_offset(oid)
+            if self.handles.get(offset) is None:
+                self.type_num(oid)  # the header of an object that was freed may still be there
+            return self.resurrect_offset(offset)
 
     def direct(self, oid: Any) -> int:
         """The address of the memory at *oid*, an int to be used with ``ffi.cast``.
@@ -276,9 +285,10 @@ class MemoryManager(TransactionKeeper):
             PoolClosedError: the pool is closed.
         """
         offset = self._memory_offset(oid)
-        address = lib.pmo_direct(self.ctx, offset)
+        with self.lock:
+            address = lib.pmo_direct(self.ctx, offset)
         if address == ffi.NULL:
-            self._raise_unless_usable()
+            self.raise_unless_usable()
             raise InvalidOidError(f"offset {offset:#x} lies outside of the pool")
         return int(ffi.cast("uintptr_t", address))
 
@@ -297,7 +307,8 @@ class MemoryManager(TransactionKeeper):
         """
         if not isinstance(address, int):
             address = int(ffi.cast("uintptr_t", address))
-        if not 0 < size <= _MAX_SIZE or address <= self._base:
+        self._check_size(size)
+        if address <= self._base:
             raise InvalidOidError("the range to snapshot is not within this pool")
         with self.lock:
             self._attend_open()
@@ -307,16 +318,20 @@ class MemoryManager(TransactionKeeper):
 
     def usable_size(self, oid: Any) -> int:
         """Bytes that the allocation at *oid* offers: at least what was asked for. O(1)."""
-        size: int = lib.pmo_usable_size(self.ctx, self._memory_offset(oid))
-        if size < 0:
-            self.finish(size)
+        offset = self._memory_offset(oid)
+        with self.lock:
+            size: int = lib.pmo_usable_size(self.ctx, offset)
+            if size < 0:
+                self.finish(size)
         return size
 
     def type_num(self, oid: Any) -> int:
         """The libpmemobj type number of the allocation at *oid*. O(1)."""
-        number: int = lib.pmo_type_num(self.ctx, self._memory_offset(oid))
-        if number < 0:
-            self.finish(number)
+        offset = self._memory_offset(oid)
+        with self.lock:
+            number: int = lib.pmo_type_num(self.ctx, offset)
+            if number < 0:
+                self.finish(number)
         return number
 
     # -- operations of the containers ----------------------------------------------------------
@@ -331,7 +346,8 @@ class MemoryManager(TransactionKeeper):
         state = self.wait_turn()
         if state is None:
             self.attention = False
-            if self.handles.dead:
+            self.settle_rest()
+            if self.handles.dead or self.handles.undead:
                 self.release_dead()
         elif handle is not None and id(handle) not in state.touched:
             state.touched[id(handle)] = handle
@@ -346,7 +362,7 @@ class MemoryManager(TransactionKeeper):
         if status == lib.PMO_FOREIGN_DEAD:
             self._bury_foreign()
         elif status == lib.PMO_EPOISONED or (status == lib.PMO_EINVAL and handle is not None):
-            self._raise_unless_usable()
+            self.raise_unless_usable()
             raise self._gone(handle)
         else:
             raise failure(status, self.ctx)
@@ -372,7 +388,7 @@ class MemoryManager(TransactionKeeper):
         mm = value._p_mm
         if mm is not self:
             if isinstance(mm, MemoryManager):
-                mm._raise_unless_usable()
+                mm.raise_unless_usable()
                 raise ForeignObjectError(
                     f"this {type(value).__name__} lives in another pool; store a copy of it: "
                     "pmemobj.plain(x)"
@@ -451,9 +467,7 @@ class MemoryManager(TransactionKeeper):
     @contextmanager
     def storing_many(self, values: list[Any], owner: Any, start: int) -> Iterator[Any]:
         """A ``pmo_batch *`` of many values, for positions *start* on; as storing."""
-        staging = Staging(
-            self, lambda value: self._place(owner, start + _index_of(values, value))
-        )
+        staging = Staging(self, lambda value: self._place(owner, start + _index_of(values, value)))
         batch = staging.values(values)
         with self._building(staging, owner):
             bound, kept = bind_batch(staging.located(batch))
@@ -524,10 +538,11 @@ class MemoryManager(TransactionKeeper):
 
     def _enter_custom(self, obj: Any) -> None:
         offset = self._valid_offset(self.otuple(obj._p_oid))
-        status = lib.pmo_object_stamp(self.ctx, offset, self.types.code_of(type(obj)))
-        if status:
-            raise failure(status, self.ctx)
-        self.adopt(obj)
+        with self.lock:
+            status = lib.pmo_object_stamp(self.ctx, offset, self.types.code_of(type(obj)))
+            if status:
+                raise failure(status, self.ctx)
+            self.adopt(obj)
 
     def resurrect_offset(self, offset: int, type_code: int | None = None) -> Any:
         """The live handle (or plain value) of the object at *offset*. Caller: holds the lock."""
@@ -563,20 +578,28 @@ class MemoryManager(TransactionKeeper):
         count = ffi.new("uint64_t *")
         created = lib.pmo_tx_created(self.ctx, count)
         for i in range(count[0]):
-            handle = self.handles.get(created[i])
-            if handle is not None:
-                self._poison(created[i], handle)
-        if count[0]:
-            self.types.forget_undone()
+            self._forget_object(created[i])
+        self.types.forget_undone()
         for handle in touched:
             handle._p_refresh()
 
     def release_dead(self) -> None:
         """Unpin the objects of handles that Python has dropped; frees those nothing refers to."""
-        for offset in self.handles.take_dead():
-            status = lib.pmo_unpin(self.ctx, offset)
+        offsets = self.handles.take_dead()
+        while offsets:
+            status = lib.pmo_unpin(self.ctx, offsets[-1])
+            if status == lib.PMO_EOTHERPOOL:
+                self.handles.undead = offsets  # when that transaction has ended
+                self.attention = True
+                return
+            offsets.pop()
             if status == lib.PMO_FOREIGN_DEAD:
-                self.finish(status)
+                try:
+                    self.finish(status)
+                except BaseException:
+                    self.handles.undead = offsets
+                    self.attention = True
+                    raise
 
     def drop_caches(self) -> None:
         """Let every handle ask the core next time: after close and fork that gives the error."""
@@ -626,16 +649,10 @@ class MemoryManager(TransactionKeeper):
     def _attend_open(self) -> None:
         self._attend()
         if self.open_transaction is None:
-            self._raise_unless_usable()
+            self.raise_unless_usable()
             raise NoTransactionError(
                 "this needs an open transaction: use it inside 'with mm.transaction():'"
             )
-
-    def _raise_unless_usable(self) -> None:
-        info = ffi.new("pmo_pool_info *")
-        status = lib.pmo_info(self.ctx, info)
-        if status:
-            raise failure(status, self.ctx)
 
     def _gone(self, handle: Any) -> Exception:
         if handle is not None and handle._p_oid[1] == 0:
@@ -645,8 +662,14 @@ class MemoryManager(TransactionKeeper):
             )
         return failure(lib.PMO_EPOISONED, self.ctx)
 
-    def _poison(self, offset: int, handle: Any) -> None:
+    def _forget_object(self, offset: int) -> None:
+        """The object at *offset* was freed, or was never made."""
+        handle = self.handles.get(offset)
         self.handles.remove(offset)
+        if handle is not None:
+            self._poison(handle)
+
+    def _poison(self, handle: Any) -> None:
         if hasattr(handle, "_p_poison"):
             handle._p_poison()
         else:
@@ -690,11 +713,18 @@ class MemoryManager(TransactionKeeper):
         status = lib.pmo_free(self.ctx, offset)
         if status:
             self.finish(status)
-        if handle is not None:
-            self._poison(offset, handle)
+        self._forget_object(offset)
+        del handle
 
     def _alloc(self, size: int, type_num: int, zero: bool) -> Oid:
         self._check_size(size)
+        if isinstance(type_num, bool) or not isinstance(type_num, int):
+            raise InvalidTypeError(f"type_num must be an int, not {type(type_num).__name__}")
+        if not 0 <= type_num < 1 << 63 or type_num == lib.PMO_NUM_BODY:
+            raise InvalidArgumentError(
+                f"type_num {type_num}: it must be from 0 to 2**63 - 1, and {lib.PMO_NUM_BODY} is "
+                "the containers' own"
+            )
         out = ffi.new("uint64_t *")
         with self.lock:
             self._attend_open()
@@ -716,11 +746,14 @@ class MemoryManager(TransactionKeeper):
             status = lib.pmo_realloc(self.ctx, offset, size, zero, out)
             if status:
                 self.finish(status)
+            self._forget_object(offset)
         return self.uuid_lo, int(out[0])
 
     def _check_size(self, size: int) -> None:
-        if not isinstance(size, int) or not 0 < size <= _MAX_SIZE:
-            raise InvalidArgumentError(f"a size of {size!r} bytes; it must be an int from 1 on")
+        if isinstance(size, bool) or not isinstance(size, int):
+            raise InvalidTypeError(f"size must be an int (bytes), not {type(size).__name__}")
+        if not 0 < size <= _MAX_SIZE:
+            raise InvalidArgumentError(f"a size of {size:,} bytes; it must be from 1 on")
 
     def _memory_offset(self, oid: Any) -> int:
         return self._valid_offset(self.otuple(oid))
@@ -851,8 +884,10 @@ class MemoryManager(TransactionKeeper):
         if owner is None:
             return "value"
         value = ffi.new("pmo_value *")
+        with self.lock:
+            status = lib.pmo_root_get(self.ctx, value)
         is_root = (
-            lib.pmo_root_get(self.ctx, value) == 0
+            status == 0
             and value.tag == _REF
             and value.number == owner._p_oid[1]
         )
@@ -870,7 +905,7 @@ class MemoryManager(TransactionKeeper):
         """
         if self.closed:
             raise PoolClosedError("the pool is closed; open it again")
-        self._raise_unless_usable()
+        self.raise_unless_usable()
 
 
 def _index_of(values: list[Any], value: Any) -> int:

@@ -19,7 +19,8 @@ __all__ = ["PREFIX", "Cell", "Facts", "Peeker"]
 PREFIX = 4096
 """Bytes of a payload that a look copies at most."""
 
-_SCAN = 64
+_SCAN = 64  # positions looked at in one step
+_LARGEST_SCAN = 1 << 16  # where there are only holes
 _SCANS = 64
 _DERIVED_CANON = frozenset(
     (
@@ -129,16 +130,18 @@ class Peeker:
         batch = ffi.new("pmo_batch *")
         position = ffi.new("uint64_t *")
         found: list[Cell] = []
+        window = _SCAN
         for _ in range(_SCANS):
             start = position[0]
             self._check(
                 lib.pmo_table_read(
-                    self._context, offset, start, start + _SCAN, batch, ffi.NULL, position
+                    self._context, offset, start, start + window, batch, ffi.NULL, position
                 )
             )
             found.extend(_cells_of(batch))
             if len(found) >= limit or position[0] == start:
                 break
+            window = _SCAN if batch.count else min(2 * window, _LARGEST_SCAN)
         return found[:limit]
 
     def entry(self, offset: int, key: Cell) -> Cell:

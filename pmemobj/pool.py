@@ -6,6 +6,7 @@ import atexit
 import errno
 import os
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,7 +39,8 @@ _POLICIES = {
     "process": lib.PMO_POLICY_PROCESS,
     "power": lib.PMO_POLICY_POWER,
 }
-_open_pools: weakref.WeakSet[PersistentObjectPool] = weakref.WeakSet()
+_open_pools: weakref.WeakKeyDictionary[MemoryManager, PoolFile] = weakref.WeakKeyDictionary()
+"""By manager: objects of a pool may be in use when nobody holds the pool object any more."""
 
 containers.CLASS_DEFINED.append(typetable.class_defined)
 
@@ -118,8 +120,8 @@ class PersistentObjectPool:
         except BaseException:
             self.mm.abandon()
             raise
-        self.mm.files = tuple(self._file.files())
-        _open_pools.add(self)
+        self._file.equalise_modes()
+        _open_pools[self.mm] = self._file
 
     def _recover(self) -> Recovery:
         info = self._info()
@@ -284,7 +286,8 @@ class PersistentObjectPool:
         if self.mm.closed:
             return
         status = self.mm.close()
-        _open_pools.discard(self)
+        _open_pools.pop(self.mm, None)
+        self._file.equalise_modes()
         if status:
             raise failure(status, self.mm.ctx)
 
@@ -352,17 +355,20 @@ def open(  # the reference's name
 
 
 def _close_all() -> None:
-    for pool in list(_open_pools):
-        pool.close()
+    for mm in list(_open_pools):
+        mm.close()
 
 
 def _leave_to_parent() -> None:
     """In a forked child: drop its claim on the parent's pools, and their locks' descriptors."""
-    pools = list(_open_pools)
+    pools = list(_open_pools.items())
     _open_pools.clear()
-    files = {_identity(file) for pool in pools for file in pool.mm.files}
-    for pool in pools:
-        pool.mm.forget_parent()
+    files = set()
+    for _, file in pools:
+        with suppress(OSError):  # deleted since
+            files.update(map(_identity, file.files()))
+    for mm, _ in pools:
+        mm.forget_parent()
     if not files:
         return
     for name in os.listdir("/proc/self/fd"):

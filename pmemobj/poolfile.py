@@ -10,6 +10,7 @@ import errno
 import os
 import resource
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pmemobj._native import failure, ffi, lib
@@ -68,6 +69,14 @@ class PoolFile:
             return [self.path]
         names = sorted(name for name in os.listdir(self.parts) if name.endswith(".pmem"))
         return [os.path.join(self.parts, name) for name in names]
+
+    def equalise_modes(self) -> None:
+        """libpmemobj makes further parts for their owner alone; give them the first one's mode."""
+        with suppress(OSError):  # another user's files, or deleted by now: no harm
+            first, *others = self.files()
+            mode = os.stat(first).st_mode & 0o7777
+            for name in others:
+                os.chmod(name, mode)
 
     def open(self, policy: int) -> object:
         """Open the pool in the core; gives the ``pmo_pool *``.
@@ -240,9 +249,7 @@ def _call_create(target: str, size: int, mode: int) -> None:
     if status == lib.PMO_ESYSTEM and info.error in (errno.EACCES, errno.EPERM, errno.EROFS):
         raise _os_error(PoolPermissionError, info.error, target)
     if status == lib.PMO_ESYSTEM and info.error in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        raise PoolSizeError(
-            info.error, f"no room on the disk for a pool of {size:,} bytes", target
-        )
+        raise PoolSizeError(info.error, f"no room on the disk for a pool of {size:,} bytes", target)
     raise failure(status, info=info)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Staging", "bind_batch", "bind_keys"]
 
-_TYPES = {
+_TYPES: dict[type, int] = {
     list: lib.PMO_TYPE_LIST,
     dict: lib.PMO_TYPE_DICT,
     set: lib.PMO_TYPE_SET,

@@ -8,11 +8,12 @@ one can only be rolled back.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pmemobj._native import failure, lib
+from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import (
     NoTransactionError,
     PoolClosedError,
@@ -21,11 +22,35 @@ from pmemobj.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from pmemobj.manager import MemoryManager
 
-__all__ = ["OpenTransaction", "Transaction"]
+__all__ = ["OpenTransaction", "Transaction", "TransactionKeeper"]
+
+log = logging.getLogger(__name__)
+
+
+class _ThreadEnd:
+    """Lives in a thread's local storage, so that it dies in that thread, with it."""
+
+    __slots__ = ("keeper",)
+
+    def __init__(self) -> None:
+        self.keeper: TransactionKeeper | None = None
+
+    def __del__(self) -> None:
+        if self.keeper is not None:
+            self.keeper.thread_ends()
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.end = _ThreadEnd()
+
+
+_here = _Here()
 
 
 def _current_task() -> Any:
@@ -81,11 +106,11 @@ class Transaction:
     Python objects.
     """
 
-    __slots__ = ("_begun", "_mm")
+    __slots__ = ("_mm", "_outer")
 
     def __init__(self, mm: MemoryManager) -> None:
         self._mm = mm
-        self._begun = 0
+        self._outer: list[int] = []  # for each begin, how many transactions were open around it
 
     def begin(self) -> None:
         """Open the transaction, or join the one this thread has open.
@@ -101,7 +126,7 @@ class Transaction:
         depth = mm.transaction_depth()
         try:
             mm.begin()
-            self._begun += 1
+            self._outer.append(depth)
         except BaseException:
             # Ctrl-C may arrive between any two steps: nothing may stay open behind it.
             mm.unwind(depth)
@@ -115,8 +140,7 @@ class Transaction:
                 everything was rolled back.
             NoTransactionError: it was not begun.
         """
-        self._ending()
-        self._mm.commit()
+        self._end(self._mm.commit)
 
     def abort(self) -> None:
         """Roll back. In a nested transaction, the outer one can then only be rolled back.
@@ -124,19 +148,24 @@ class Transaction:
         Raises:
             NoTransactionError: it was not begun.
         """
-        self._ending()
-        self._mm.abort()
+        self._end(self._mm.abort)
 
-    def _ending(self) -> None:
-        if self._begun == 0:
+    def _end(self, end: Callable[[], None]) -> None:
+        if not self._outer:
             raise NoTransactionError("this transaction was not begun, or has ended already")
         if self._mm.closed:
-            self._begun = 0
+            self._outer.clear()
             raise PoolClosedError(
                 "the pool was closed inside this transaction, which was rolled back"
             )
         self._mm.check_ending()
-        self._begun -= 1
+        depth = self._outer[-1]
+        try:
+            self._outer.pop()
+            end()
+        except BaseException:
+            self._mm.unwind(depth, failed=True)
+            raise
 
     def __enter__(self) -> Transaction:
         self.begin()
@@ -148,13 +177,19 @@ class Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.commit()
-            return
+        count = len(self._outer)
         try:
-            self.abort()
-        except (PoolClosedError, NoTransactionError):
-            return  # rolled back already; the block's own exception tells more
+            if kind is None:
+                self.commit()
+                return
+            try:
+                self.abort()
+            except (PoolClosedError, NoTransactionError):
+                return  # rolled back already; the block's own exception tells more
+        except KeyboardInterrupt:
+            if count and len(self._outer) == count:
+                self._mm.unwind(self._outer.pop(), failed=True)
+            raise
 
 
 class TransactionKeeper:
@@ -171,6 +206,7 @@ class TransactionKeeper:
         self.lock = threading.RLock()
         self.attention = False
         self.open_transaction: OpenTransaction | None = None
+        self._unsettled: list[Any] | None = None
         self._ended = threading.Condition(self.lock)
 
     def wait_turn(self) -> OpenTransaction | None:
@@ -207,19 +243,26 @@ class TransactionKeeper:
             try:
                 self.open_transaction = OpenTransaction()
                 self.attention = True
+                _here.end.keeper = self
             except BaseException:
                 lib.pmo_tx_abort(self.ctx)
                 raise
 
-    def unwind(self, depth: int) -> None:
-        """Undo a begin that an exception interrupted: back to *depth* nested transactions."""
+    def unwind(self, depth: int, failed: bool = False) -> None:
+        """Back to *depth* nested transactions, where an exception interrupted begin or an end.
+
+        *failed*: it was an end; the transaction around it can then only be rolled back.
+        """
         with self.lock:
             state = self.open_transaction
             if state is not None and state.thread == threading.get_ident():
-                if depth > 0:
-                    state.depth = depth
-                elif state.depth > depth:
+                if depth == 0:
                     self._end(lib.pmo_tx_abort)
+                elif state.depth > depth:
+                    state.depth = depth
+                    if failed:
+                        state.doomed = True
+                        lib.pmo_tx_doom(self.ctx)
             elif state is None and lib.pmo_tx_is_open(self.ctx):
                 lib.pmo_tx_abort(self.ctx)
 
@@ -257,9 +300,11 @@ class TransactionKeeper:
         Raises:
             NoTransactionError: none is open.
             TransactionOwnerError: another thread or asyncio task began it.
+            PoolClosedError, PoolForkedError: the pool cannot be used any more.
         """
         state = self.open_transaction
         if state is None:
+            self.raise_unless_usable()
             raise NoTransactionError("no transaction is open on this pool")
         if state.thread != threading.get_ident():
             raise TransactionOwnerError("another thread has this pool's transaction open")
@@ -270,6 +315,7 @@ class TransactionKeeper:
         """Call the core's commit or abort and put the volatile side right. Holds the lock."""
         state = self.open_transaction
         status = 0
+        self._unsettled = list(state.touched.values()) if state is not None else []
         try:
             status = finish(self.ctx)
         finally:
@@ -277,9 +323,37 @@ class TransactionKeeper:
             if lib.pmo_tx_is_open(self.ctx):
                 lib.pmo_tx_abort(self.ctx)
             self.open_transaction = None
+            _here.end.keeper = None
             self._ended.notify_all()
-            self.settle(list(state.touched.values()) if state is not None else [])
+            self.settle_rest()
         return status
+
+    def settle_rest(self) -> None:
+        """Settle the transaction that has ended, unless that was done. Holds the lock."""
+        touched = self._unsettled
+        if touched is not None:
+            self.settle(touched)
+            self._unsettled = None  # only now: an exception on the way means once more
+
+    def thread_ends(self) -> None:
+        """The calling thread is about to end and has left a transaction open: roll it back."""
+        with self.lock:
+            state = self.open_transaction
+            if state is None or state.thread != threading.get_ident():
+                return
+            self._end(lib.pmo_tx_abort)
+        log.warning("a thread has ended with a transaction open, which was rolled back")
+
+    def raise_unless_usable(self) -> None:
+        """Raise if the pool is closed, or belongs to the process that this one forked from.
+
+        Raises:
+            PoolClosedError, PoolForkedError: as the names say.
+        """
+        with self.lock:
+            status = lib.pmo_info(self.ctx, ffi.new("pmo_pool_info *"))
+        if status:
+            raise failure(status, self.ctx)
 
     def settle(self, touched: list[Any]) -> None:
         """A transaction has ended: poison what it made if it was rolled back, caches on again."""

@@ -124,7 +124,10 @@ class TypeTable:
 
     def forget_undone(self) -> None:
         """Drop the codes of a transaction that was rolled back."""
-        end = lib.PMO_FIRST_USER_TYPE + lib.pmo_type_count(self._mm.ctx)
+        count = lib.pmo_type_count(self._mm.ctx)
+        if not 0 <= count < len(self._names):
+            return
+        end = lib.PMO_FIRST_USER_TYPE + count
         for code in [code for code in self._names if code >= end]:
             layout, name, _ = self._names.pop(code)
             del self._by_name[layout, name]

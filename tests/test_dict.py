@@ -8,6 +8,7 @@ import copy
 import datetime
 import math
 import pickle
+import threading
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -409,6 +410,32 @@ def test_popping_is_last_in_first_out(pool: Any) -> None:
     assert d.pop("x", None) is None
     with pytest.raises(KeyError):
         d.pop("x")
+
+
+def test_threads_share_a_dict(pool: Any) -> None:
+    d = make(pool, total=0)
+    failures = []
+
+    def work(number: int) -> None:
+        try:
+            for step in range(60):
+                d[number, step] = [step]
+                with pool.transaction():
+                    d["total"] += 1
+                assert d[number, step][0] == step and (number, step) in d
+                assert len(d.copy()) <= 1 + 4 * 60
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert d["total"] == 4 * 60 == len(d) - 1
+    d._check()
 
 
 def test_mapping_pattern(pool: Any) -> None:

@@ -519,6 +519,23 @@ def test_a_class_defined_again_takes_over_its_objects(
     assert pool.root["model"].w == 5 and pool.root["model"].norm() == "redefined"
 
 
+def test_a_property_that_comes_with_a_redefinition_is_used(pool: Any, notebook: Any) -> None:
+    run_cell(notebook, CELL)
+    model = pool.root["model"] = pool.new(notebook.Model, 4)
+    assert model.w == 4
+    run_cell(
+        notebook,
+        CELL.replace(
+            "    def norm",
+            "    @property\n    def w(self): return 'property'\n"
+            "    @w.setter\n    def w(self, value): self.other = value\n    def norm",
+        ),
+    )
+    assert model.w == "property"
+    model.w = 5
+    assert model.other == 5 and vars(model)["w"] == 4
+
+
 def test_a_default_that_comes_with_a_redefinition_hides_nothing(
     pool: Any, reopen: Any, notebook: Any
 ) -> None:

@@ -277,3 +277,85 @@ def test_recovery_says_clean_or_not(path):
         assert info.clean
         assert info.rolled_back == 0
         assert render(recovery_summary(info)).startswith("opened")
+
+
+def test_holes_before_the_first_entry_do_not_hide_it(pool):
+    ws = Workspace(pool)
+    ws.queue = dict.fromkeys(range(30000))
+    for number in range(14_000):
+        del ws.queue[number]
+    markup = ws.queue._repr_html_()
+    assert "14000" in markup
+    assert "15,950 more" in markup
+
+
+class Named(pmemobj.PersistentObject):
+    def __init__(self, name):
+        self.name = name
+        self.parts = [1, 2, 3]
+
+
+class Loud(Named):
+    def __repr__(self):
+        return f"I am {self.name} <&>!"
+
+
+class Bag(pmemobj.PersistentList):
+    pass
+
+
+def test_display_of_objects_of_user_classes(ws):
+    ws.named = ws.new(Named, "n1")
+    ws.loud = ws.new(Loud, "n2")
+    ws.bag = ws.new(Bag, [1, 2])
+    told = repr(ws)
+    assert "Named(name='n1', parts=[…])" in told
+    assert "Bag" in told
+    assert "[1, 2]" in told
+    markup = ws.named._repr_html_()
+    for words in ("Named", "2 attributes", "name", "n1", "<details>"):
+        assert words in markup
+    assert "I am n2 &lt;&amp;&gt;!" in ws.loud._repr_html_()
+
+
+def test_display_of_a_class_that_is_missing(path, monkeypatch):
+    with pmemobj.create(path) as pool:
+        Workspace(pool).lost = pool.new(Named, "n1")
+    monkeypatch.delattr(f"{__name__}.Named")
+    with pmemobj.open(path) as pool:
+        told = repr(Workspace(pool))
+        assert "[class missing] Named(name='n1'" in told
+        recovery = render(recovery_summary(recovery_info(pool)))
+        assert "Class Named is not defined yet: import it from" in recovery
+
+
+def test_a_handle_that_is_gone_has_no_html(path):
+    with pmemobj.create(path) as pool:
+        pool.root = [1]
+        handle = pool.root
+        with pytest.raises(ZeroDivisionError):
+            with pool.transaction():
+                undone = pool.new(pmemobj.PersistentList, [1 / 1])
+                assert undone._repr_html_()
+                raise ZeroDivisionError
+        assert undone._repr_html_() is None
+        assert "1 item" in handle._repr_html_()
+    assert handle._repr_html_() is None
+
+
+def test_display_inside_a_transaction_shows_what_it_changed(ws):
+    ws.x = 1
+    with ws.transaction():
+        ws.x = 2
+        assert "transaction open" in repr(ws)
+        assert repr(ws).rstrip().endswith("2")
+
+
+def test_long_strings_are_not_read_whole(ws):
+    ws.long = "é" * 1_000_000
+    ws.blob = b"x" * 1_000_000
+    told = repr(ws)
+    assert "1.9 MiB" in told
+    assert "1,000,000" in told
+    assert "éééé" in told
+    assert len(told) < 1000

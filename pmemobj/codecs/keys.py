@@ -10,7 +10,7 @@ the same bits.
 from __future__ import annotations
 
 import pmemobj.codecs.numeric_keys  # registers the canonical bytes of numbers  # noqa: F401
-from pmemobj.codecs.leaves import encode_bool, encode_bytes, encode_none, encode_str
+from pmemobj.codecs.leaves import encode_bool, encode_bytes, encode_int, encode_none, encode_str
 from pmemobj.codecs.registry import CANONICALS, served_as
 from pmemobj.codecs.tags import FLOAT, INT, MAX_DEPTH
 from pmemobj.codecs.values import encode, pack
@@ -53,6 +53,10 @@ def encode_key(value: object) -> EncodedKey | None:
     if derived is not None:
         tag, number, data = derived(value)
         return tag, number, data, b""
+    if cls is int:
+        tag, number, data = encode_int(value)  # type: ignore[arg-type]
+        if tag == INT:
+            return tag, number, data, b""
     hash(value)
     encoded: Encoded | None
     if isinstance(value, (tuple, frozenset)) and (cls is tuple or cls is frozenset):

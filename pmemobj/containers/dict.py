@@ -7,6 +7,7 @@ from types import GenericAlias
 from typing import Any, ClassVar, NoReturn
 
 from pmemobj._native import lib
+from pmemobj.codecs import ENCODERS
 from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import StoredTable
@@ -15,7 +16,7 @@ from pmemobj.containers.views import (
     PersistentDictKeys,
     PersistentDictValues,
 )
-from pmemobj.errors import DetachedObjectError
+from pmemobj.errors import DetachedObjectError, UnstorableError
 from pmemobj.typetable import register_builtin
 
 __all__ = [
@@ -142,7 +143,10 @@ class PersistentDict(StoredTable):
         """
         mm = self._p_mm
         encoded_key = mm.encode_key(key)
-        encoded = mm.encode(value)
+        try:
+            encoded = ENCODERS[type(value)](value)
+        except (KeyError, UnstorableError):
+            encoded = mm.encode(value)
         if encoded is None:
             with mm.storing(value, self, key) as encoded:
                 self._p_put(encoded_key, key, encoded)

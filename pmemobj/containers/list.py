@@ -9,8 +9,10 @@ from types import GenericAlias
 from typing import Any, ClassVar
 
 from pmemobj._native import lib
+from pmemobj.codecs import ENCODERS
 from pmemobj.containers.base import NO_VALUES, REMOVAL, guard_attributes, make_placeholder
 from pmemobj.containers.sequence import StoredSequence, indices, whole
+from pmemobj.errors import UnstorableError
 from pmemobj.typetable import register_builtin
 
 __all__ = ["PersistentList"]
@@ -80,7 +82,10 @@ class PersistentList(StoredSequence):
     def append(self, value: Any, /) -> None:
         """Add *value* at the end. O(1) amortised."""
         mm = self._p_mm
-        encoded = mm.encode(value)
+        try:
+            encoded = ENCODERS[type(value)](value)
+        except (KeyError, UnstorableError):
+            encoded = mm.encode(value)
         if encoded is None:
             with mm.storing(value, self, self._p_length()) as encoded:
                 self._p_append(encoded)
@@ -112,7 +117,10 @@ class PersistentList(StoredSequence):
             return
         place = index if type(index) is int else self._p_index(index)
         mm = self._p_mm
-        encoded = mm.encode(value)
+        try:
+            encoded = ENCODERS[type(value)](value)
+        except (KeyError, UnstorableError):
+            encoded = mm.encode(value)
         if encoded is None:
             self._p_place(place, "assignment index")
             with mm.storing(value, self, place) as encoded:

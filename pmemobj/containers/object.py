@@ -177,9 +177,12 @@ class PersistentObject(_Instance):
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not self._p_is_stored(name):
+        # What was read from the pool before is no data descriptor of the class.
+        known = name[0] != "_" and name in _instance_dict(self)
+        if not known and not self._p_is_stored(name):
             object.__setattr__(self, name, value)
             if name == "__class__":
+                self._p_forget()
                 # A class may be defined again at any time, also when the pool is closed.
                 with suppress(PmemobjError):
                     self._p_uncover()
@@ -188,20 +191,28 @@ class PersistentObject(_Instance):
         encoded = mm.encode(value)
         if encoded is None:
             with mm.storing(value, self, name) as encoded:
-                self._p_store(name, encoded)
+                self._p_store(name, encoded, MISSING)
         else:
-            self._p_store(name, encoded)
+            self._p_store(name, encoded, value)
 
-    def _p_store(self, name: str, encoded: tuple[int, int, bytes]) -> None:
+    def _p_store(self, name: str, encoded: tuple[int, int, bytes], value: Any) -> None:
+        """Write an attribute; *value* is what reading it will give, or MISSING."""
         mm = self._p_mm
         data = name.encode("utf-8", "surrogatepass")
         with mm.lock:
             if mm.attention:
                 mm.attend(self)
-            _instance_dict(self).pop(name, None)
+            attributes = _instance_dict(self)
+            attributes.pop(name, None)
             status = lib.pmo_table_set(mm.ctx, self._p_off, STR, len(data), data, b"", 0, *encoded)
             if status:
                 mm.finish(status, self)
+            if (
+                value is not MISSING
+                and type(self._p_cache) is dict
+                and len(encoded[2]) <= CACHEABLE
+            ):
+                attributes[name] = value
 
     def __delattr__(self, name: str) -> None:
         if not self._p_is_stored(name):
@@ -353,10 +364,15 @@ class MissingClassObject(PersistentObject):
                 return value
         return missing_attribute(self, name)
 
-    def _p_is_stored(self, name: str) -> bool:
-        if super()._p_is_stored(name):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._p_is_stored(name):
             refuse_change(self)
-        return False
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if self._p_is_stored(name):
+            refuse_change(self)
+        super().__delattr__(name)
 
 
 def _placeholder(name: str) -> type:

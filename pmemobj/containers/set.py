@@ -59,8 +59,12 @@ class PersistentSet(StoredTable):
 
     def __contains__(self, value: Any) -> bool:
         """Is an element equal to *value*? O(1). A set is looked for as a frozenset."""
-        value = _as_element(value)
-        return value in self._p_cache or self._p_lookup(value) is not MISSING
+        try:
+            if value in self._p_cache:
+                return True
+        except TypeError:
+            value = _as_element(value)
+        return self._p_lookup(value) is not MISSING
 
     def __iter__(self) -> Iterator[Any]:
         """Elements in the order of insertion; RuntimeError if some come or go meanwhile."""

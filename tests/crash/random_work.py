@@ -54,18 +54,23 @@ def key(draw: Random, table: Any) -> Any:
     return leaf(draw)
 
 
-def bounded(items: Any) -> None:
-    if len(items) > 60:
-        items.clear()
+def emptied(items: Any) -> bool:
+    """Nothing grows for ever: what is large is emptied instead."""
+    if len(items) <= 60:
+        return False
+    items.clear()
+    return True
 
 
 def append(draw: Random, root: Any) -> None:
-    bounded(root["list"])
+    if emptied(root["list"]):
+        return
     root["list"].append(value(draw))
 
 
 def extend(draw: Random, root: Any) -> None:
-    bounded(root["list"])
+    if emptied(root["list"]):
+        return
     root["list"].extend([value(draw) for _ in range(draw.randrange(1, 12))])
 
 
@@ -101,7 +106,8 @@ def reorder(draw: Random, root: Any) -> None:
 
 
 def put(draw: Random, root: Any) -> None:
-    bounded(root["dict"])
+    if emptied(root["dict"]):
+        return
     root["dict"][key(draw, root["dict"])] = value(draw)
 
 
@@ -110,7 +116,8 @@ def remove(draw: Random, root: Any) -> None:
 
 
 def update(draw: Random, root: Any) -> None:
-    bounded(root["dict"])
+    if emptied(root["dict"]):
+        return
     root["dict"].update({key(draw, root["dict"]): value(draw) for _ in range(8)})
 
 
@@ -124,7 +131,8 @@ def set_default(draw: Random, root: Any) -> None:
 
 
 def add(draw: Random, root: Any) -> None:
-    bounded(root["set"])
+    if emptied(root["set"]):
+        return
     root["set"].add(leaf(draw))
 
 
@@ -171,8 +179,9 @@ def cycle(draw: Random, root: Any) -> None:
 STEPS: list[Step] = [
     append, append, extend, insert, set_item, set_item, pop, splice, stride, reorder,
     put, put, remove, update, pop_item, set_default, add, add, discard, combine,
-    attribute, attribute, share, unshare, clear, cycle,
+    attribute, attribute, unshare, clear, cycle,
 ]  # fmt: skip
+"""Each is one commit."""
 
 
 class Operation:
@@ -186,7 +195,8 @@ class Operation:
         self.collects = kind > 0.97
         self.steps = [self._draw.choice(STEPS)]
         if kind > 0.6 and not self.collects:
-            self.steps += [self._draw.choice(STEPS) for _ in range(self._draw.randrange(1, 5))]
+            more = self._draw.randrange(1, 5)
+            self.steps += [self._draw.choice([*STEPS, share]) for _ in range(more)]
             self.in_transaction = True
         else:
             self.in_transaction = False

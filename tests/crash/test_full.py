@@ -1,18 +1,14 @@
-"""A full pool, failures at every place where room is asked for, and Ctrl-C at any instant."""
+"""A full pool, and failures at every place where an operation asks for room."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import random
-import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import random_work
 from crash_cases import (
     BLOB,
     DICT_CASES,
@@ -20,18 +16,24 @@ from crash_cases import (
     LIST_CASES,
     OBJECT_CASES,
     POOL_CASES,
+    SAME_CASES,
     SET_CASES,
-    Account,
     Case,
     PoolCase,
-    library,
 )
-from laboratory import LONG, POOL_SIZE, TALLY, canonical, inspect, settle
+from laboratory import POOL_SIZE, TALLY, canonical, inspect, settle
 
 import pmemobj
 from pmemobj._native import lib
 
-MOST = 5000
+NOT_ONE = {
+    "several commits",
+    "list churning",
+    "dict churning",
+    "transaction by hand",
+    "counted up and down",
+}
+ENOUGH = 3  # successes in a row: the failure was not reached any more
 
 
 def as_pool_case(case: Case) -> PoolCase:
@@ -49,28 +51,233 @@ def as_pool_case(case: Case) -> PoolCase:
     )
 
 
-# Cases of several commits fail in the middle, rightly.
-ATOMIC_CASES = [
+CASES = [
     *map(as_pool_case, LIST_CASES + DICT_CASES + SET_CASES),
     *OBJECT_CASES,
-    *(case for case in POOL_CASES if case.name not in SEVERAL),
+    *(case for case in POOL_CASES if case.name not in NOT_ONE),
 ]
 
 
+def by_name(case: Any) -> str:
+    return case.name
+
+
 @contextlib.contextmanager
-def prepared(directory: Path, case: PoolCase) -> Iterator[pmemobj.PersistentObjectPool]:
-    """A pool for *case*, freshly opened."""
+def failing(pool: pmemobj.PersistentObjectPool, number: int) -> Iterator[None]:
+    """The number-th request for room in the block fails."""
+    lib.pmo_inject_failure(pool.mm.ctx, number)
+    try:
+        yield
+    finally:
+        lib.pmo_inject_failure(pool.mm.ctx, 0)
+
+
+class Patient:
+    """A pool for a case, closed and opened again between failures."""
+
+    def __init__(self, directory: Path, case: PoolCase) -> None:
+        self.path = directory / "full.pmem"
+        with pmemobj.create(self.path, POOL_SIZE) as pool:
+            case.prepare(pool)
+            self.before = canonical(pool.root)
+        self.pool = pmemobj.open(self.path)
+
+    def reopen(self, cleanly: bool) -> None:
+        if cleanly:
+            self.pool.close()
+        else:
+            self.pool.mm.abandon()
+        self.pool = pmemobj.open(self.path)
+        assert self.pool.recovery.clean == cleanly
+
+    def require_unchanged(self) -> None:
+        assert inspect(self.pool) == self.before
+        assert not lib.pmo_tx_is_open(self.pool.mm.ctx)
+        assert self.pool.mm.open_transaction is None
+
+    def require_useful(self) -> None:
+        """The pool can still be written to; leaves it as it was."""
+        former = self.pool.root
+        self.pool.root = [former, HEAPED]
+        self.pool.root[1] = BLOB
+        self.pool.root = former
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_a_failure_anywhere_leaves_what_was_there(directory: Path, case: PoolCase) -> None:
+    patient = Patient(directory, case)
+    failures = successes = number = 0
+    while successes < ENOUGH:
+        number += 1
+        try:
+            with failing(patient.pool, number):
+                case.change(patient.pool)
+        except pmemobj.PoolFullError as error:
+            assert error.requested > 0
+            failures += 1
+            successes = 0
+            patient.require_unchanged()
+            if number % 3 == 1:
+                patient.require_useful()
+            if number % 3 == 0:
+                patient.reopen(cleanly=number % 2 == 0)
+                patient.require_unchanged()
+        else:
+            assert inspect(patient.pool) != patient.before
+            successes += 1
+            case.prepare(patient.pool)
+    patient.pool.close()
+    TALLY.failures += failures
+    assert failures > 0
+
+
+@pytest.mark.parametrize("case", CASES, ids=by_name)
+def test_a_failure_inside_a_transaction_leaves_no_half_operation(
+    directory: Path, case: PoolCase
+) -> None:
+    """It is caught inside: the transaction goes on without it, or as a whole does not commit."""
+    patient = Patient(directory, case)
+    failures = successes = number = 0
+    while successes < ENOUGH:
+        number += 1
+        pool = patient.pool
+        root = pool.root
+        mark = pool.new(pmemobj.PersistentList, [HEAPED])
+        failed = aborted = False
+        try:
+            with pool.transaction():
+                mark.append("earlier")
+                try:
+                    with failing(pool, number):
+                        case.change(pool)
+                except pmemobj.PoolFullError:
+                    failed = True
+                mark.append("later")
+        except pmemobj.TransactionAbortedError:
+            aborted = True
+        assert failed or not aborted
+        if failed:
+            failures += 1
+            successes = 0
+            assert list(mark) == ([HEAPED] if aborted else [HEAPED, "earlier", "later"])
+            del root, mark
+            settle(pool)
+            patient.require_unchanged()
+            if number % 3 == 0:
+                patient.reopen(cleanly=number % 2 == 0)
+                patient.require_unchanged()
+        else:
+            successes += 1
+            del root, mark
+            assert inspect(pool) != patient.before
+            case.prepare(pool)
+    patient.pool.close()
+    TALLY.failures += failures
+    assert failures > 0
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in SAME_CASES if case.name not in NOT_ONE], ids=by_name
+)
+def test_a_failure_where_nothing_is_to_change(directory: Path, case: PoolCase) -> None:
+    """Collecting may also find a way round the failure."""
+    patient = Patient(directory, case)
+    failures = 0
+    for number in range(1, 25):
+        try:
+            with failing(patient.pool, number):
+                case.change(patient.pool)
+        except pmemobj.PoolFullError:
+            failures += 1
+        patient.require_unchanged()
+        patient.reopen(cleanly=number % 2 == 0)
+        patient.require_unchanged()
+    patient.pool.close()
+    TALLY.failures += failures
+
+
+# -- really full --------------------------------------------------------------------------------
+
+
+FILLERS = {
+    "blobs in a list": lambda root, i: root["list"].append(f"{i}" + BLOB * 4),
+    "heaped strings in a list": lambda root, i: root["list"].append(f"{HEAPED} {i}" * 30),
+    "ints in a list": lambda root, i: root["list"].extend(range(i, i + 5000)),
+    "containers": lambda root, i: root["list"].append([{"a": [i] * 2000}]),
+    "a dict": lambda root, i: root["dict"].update({f"{HEAPED} {i} {j}": j for j in range(300)}),
+    "a set": lambda root, i: root["set"].update({(HEAPED, i, j) for j in range(300)}),
+    "new roots": lambda root, i: root["list"].append({"n": list(range(4000))}),
+}
+
+
+@pytest.mark.parametrize("in_transaction", [False, True], ids=["one by one", "one transaction"])
+@pytest.mark.parametrize("filler", FILLERS)
+def test_a_pool_that_is_really_full(directory: Path, filler: str, in_transaction: bool) -> None:
+    fill = FILLERS[filler]
     path = directory / "full.pmem"
-    with pmemobj.create(path, POOL_SIZE) as pool:
-        case.prepare(pool)
-    with pmemobj.open(path) as pool:
-        yield pool
+    pool = pmemobj.create(path, POOL_SIZE)
+    pool.root = {"list": [], "dict": {}, "set": set(), "ballast": ["b" * 100_000]}
+    root = pool.root
+    empty = canonical(root)
+    done = 0
+    with pytest.raises(pmemobj.PoolFullError) as caught:
+        with pool.transaction() if in_transaction else contextlib.nullcontext():
+            for done in range(100_000):
+                fill(root, done)
+    assert caught.value.requested > 0
+    assert 0 <= caught.value.free < POOL_SIZE
+    assert isinstance(caught.value, MemoryError)
+    assert f"{caught.value.requested:,}" in str(caught.value)
+    assert done > 2
+    content = inspect(pool)
+    if in_transaction:
+        assert content == empty
+    for again in range(3):
+        if not in_transaction:
+            with pytest.raises(pmemobj.PoolFullError):
+                fill(root, done)
+        assert canonical(root) == content, f"attempt {again} left something"
+    pool.mm.abandon()
+    pool = pmemobj.open(path)
+    assert inspect(pool, garbage=0) == content
+    root = pool.root
+    del root["ballast"]
+    root["list"].clear()
+    root["dict"].clear()
+    root["set"].clear()
+    assert inspect(pool) == canonical({"list": [], "dict": {}, "set": set()})
+    for number in range(max(done // 2, 1)):
+        fill(root, number)
+    inspect(pool)
+    pool.close()
 
 
-def copied(pool: pmemobj.PersistentObjectPool, directory: Path) -> Any:
-    """What another process would find if this one died now."""
-    path = directory / "copy.pmem"
-    shutil.copyfile(pool.path, path)
-    pool_size = path.stat().st_size
-    assert pool_size == POOL_SIZE
-    return path
+def test_a_full_pool_can_be_emptied_little_by_little(directory: Path) -> None:
+    with pmemobj.create(directory / "full.pmem", POOL_SIZE) as pool:
+        pool.root = {}
+        root = pool.root
+        with pytest.raises(pmemobj.PoolFullError):
+            for number in range(100_000):
+                root[number] = [HEAPED * 20, {"n": number}]
+        count = len(root)
+        assert count > 100
+        for number in range(count):
+            del root[number]
+            assert len(root) == count - number - 1
+        assert inspect(pool, garbage=0) == canonical({})
+        for number in range(count // 2):
+            root[number] = [HEAPED * 20, {"n": number}]
+
+
+def test_garbage_of_a_full_pool_can_be_collected(directory: Path) -> None:
+    with pmemobj.create(directory / "full.pmem", POOL_SIZE) as pool:
+        pool.root = [None]
+        with pytest.raises(pmemobj.PoolFullError):
+            while True:
+                knot: list[Any] = [HEAPED * 100]
+                knot.append([knot])
+                pool.root[0] = knot
+        settle(pool)
+        assert pool.gc().freed > 100
+        inspect(pool, garbage=0)
+        pool.root.extend([HEAPED * 100] * 100)

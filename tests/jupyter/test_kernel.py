@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import threading
 
 MODEL = """
 from pmemobj import PersistentObject
@@ -131,6 +133,40 @@ def test_interrupt_inside_a_transaction_cell_rolls_back(notebook):
     )
 
 
+WORK = """
+number = 0
+print("at work", flush=True)
+while True:
+    number += 1
+    with ws.transaction():
+        ws.items_.append([number])
+        ws.table[number] = {"of": number}
+    ws.loose.append(number)
+    if number % 7 == 0:
+        ws.loose.pop()
+"""
+
+
+def test_interrupts_at_any_moment_leave_everything_whole(notebook):
+    notebook("%pmem_open whole.pool")
+    dice = random.Random(5)
+
+    def watch(output):
+        if "at work" in output.get("text", ""):
+            threading.Timer(dice.uniform(0, 0.1), notebook.kernel.interrupt).start()
+
+    for cell in (WORK, "%%pmem_transaction" + WORK) * 4:
+        notebook("ws.items_, ws.table, ws.loose = [], {}, []")
+        result = notebook.kernel.run(cell, watch)
+        assert result.error["ename"] == "KeyboardInterrupt"
+        notebook(
+            "assert [n for (n,) in ws.items_] == list(ws.table)",
+            "assert ws.pool.check().ok",
+        )
+        if cell is not WORK:
+            notebook("assert len(ws.loose) == 0")
+
+
 def test_a_pool_held_by_another_kernel_names_it(start, notebook):
     holder = start()
     holder("%pmem_open held.pool", "ws.x = 1")
@@ -179,6 +215,7 @@ def test_the_threads_of_a_kernel_share_a_workspace(notebook):
 
 def test_completion_in_the_kernel(notebook):
     notebook("%pmem_open complete.pool", "ws.readings = 1", "ws['two words'] = 2")
+    notebook("%config IPCompleter.use_jedi = False")  # it gives up when the machine is busy
     client = notebook.kernel._client
     for code, expected in (("ws.read", "readings"), ("ws['two", "two words")):
         reply = client.complete(code, reply=True, timeout=20)["content"]
