@@ -17,7 +17,7 @@
 
 /* libpmemobj type numbers of our allocations. */
 #define PMO_NUM_OBJECT 20u /* starts with a pmo_header; POBJECT_TYPE_NUM */
-#define PMO_NUM_BODY 21u /* the storage of a container */
+#define PMO_NUM_BODY 21u   /* the storage of a container */
 
 /*
  * A cell: one value in 16 bytes.

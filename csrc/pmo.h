@@ -192,6 +192,10 @@ int pmo_close(pmo_pool *pool);
 /* Close without a change: the pool stays marked as unclean. */
 int pmo_abandon(pmo_pool *pool);
 
+/* In a forked child: exchange its share of the mapping for a private copy, so that
+ * the child neither holds the parent's lock on the files nor can write to them. */
+void pmo_leave_to_parent(pmo_pool *pool);
+
 /* Free the volatile part. The pool pointer is dead afterwards. */
 void pmo_release(pmo_pool *pool);
 

@@ -66,6 +66,10 @@ def collect(
     """
     level = logging.INFO if debug else logging.DEBUG
     with mm.lock:
+        if mm.wait_turn() is None:
+            # Read caches keep handles alive, even those of garbage that refers to itself.
+            mm.drop_caches()
+            mm.attend()
         for _ in range(ATTEMPTS):
             try:
                 return _collect(mm, level, progress)

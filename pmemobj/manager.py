@@ -7,6 +7,7 @@ mutation one all-or-nothing step.
 from __future__ import annotations
 
 import operator
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,6 +89,7 @@ class MemoryManager(TransactionKeeper):
         super().__init__()
         self.ctx = ffi.gc(pool_ptr, lib.pmo_release)
         self.closed = False
+        self.forked = False
         self.value = ffi.new("pmo_value *")
         self.pickled_types: set[type] = set()
         self.allow_pickle = True
@@ -623,9 +625,33 @@ class MemoryManager(TransactionKeeper):
             lib.pmo_abandon(self.ctx)
             self._forget(self.open_transaction)
 
+    def close_at_exit(self) -> None:
+        """Close, when the interpreter ends: whatever a thread is still doing, do not hang.
+
+        A pool in which another thread has a transaction open, or is at work, for more than a
+        second is left as it is; the next one to open it rolls that back.
+        """
+        if self.lock.acquire(timeout=1.0):
+            try:
+                state = self.open_transaction
+                me = threading.get_ident()
+                if state is not None and state.thread != me:
+                    self._ended.wait_for(lambda: self.open_transaction is None, timeout=1.0)
+                    state = self.open_transaction
+                if state is None or state.thread == me:
+                    self.closed = True
+                    lib.pmo_close(self.ctx)
+                    self._forget(state)
+                    return
+            finally:
+                self.lock.release()
+        ffi.gc(self.ctx, None)
+
     def forget_parent(self) -> None:
         """In a forked child: the pool is the parent's, and whoever held the lock is not here."""
         super().__init__()
+        self.forked = True
+        lib.pmo_leave_to_parent(self.ctx)
         self.drop_caches()
 
     def _forget(self, state: OpenTransaction | None) -> None:
@@ -886,11 +912,7 @@ class MemoryManager(TransactionKeeper):
         value = ffi.new("pmo_value *")
         with self.lock:
             status = lib.pmo_root_get(self.ctx, value)
-        is_root = (
-            status == 0
-            and value.tag == _REF
-            and value.number == owner._p_oid[1]
-        )
+        is_root = status == 0 and value.tag == _REF and value.number == owner._p_oid[1]
         return "root" if is_root else f"<{type(owner).__name__}>"
 
     def _place(self, owner: Any, key: Any) -> str:

@@ -6,7 +6,6 @@ import atexit
 import errno
 import os
 import weakref
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,8 +38,8 @@ _POLICIES = {
     "process": lib.PMO_POLICY_PROCESS,
     "power": lib.PMO_POLICY_POWER,
 }
-_open_pools: weakref.WeakKeyDictionary[MemoryManager, PoolFile] = weakref.WeakKeyDictionary()
-"""By manager: objects of a pool may be in use when nobody holds the pool object any more."""
+_open_managers: weakref.WeakSet[MemoryManager] = weakref.WeakSet()
+"""Not the pools: objects of a pool may be in use when nobody holds the pool object any more."""
 
 containers.CLASS_DEFINED.append(typetable.class_defined)
 
@@ -108,7 +107,7 @@ class PersistentObjectPool:
             raise InvalidArgumentError(
                 f"flag must be 'w' (open), 'x' (create) or 'c' (either), not {flag!r}"
             )
-        if durability not in _POLICIES:
+        if not isinstance(durability, str) or durability not in _POLICIES:
             raise InvalidArgumentError(
                 f"durability must be 'auto', 'process' or 'power', not {durability!r}"
             )
@@ -121,7 +120,7 @@ class PersistentObjectPool:
             self.mm.abandon()
             raise
         self._file.equalise_modes()
-        _open_pools[self.mm] = self._file
+        _open_managers.add(self.mm)
 
     def _recover(self) -> Recovery:
         info = self._info()
@@ -161,7 +160,8 @@ class PersistentObjectPool:
 
     def _info(self) -> Any:
         info = ffi.new("pmo_pool_info *")
-        status = lib.pmo_info(self.mm.ctx, info)
+        with self.mm.lock:
+            status = lib.pmo_info(self.mm.ctx, info)
         if status:
             raise failure(status, self.mm.ctx)
         return info
@@ -180,8 +180,8 @@ class PersistentObjectPool:
 
     @property
     def closed(self) -> bool:
-        """Has ``close`` been called?"""
-        return self.mm.closed
+        """Has ``close`` been called? In a forked child a parent's pool is closed, too."""
+        return self.mm.closed or self.mm.forked
 
     @property
     def durability(self) -> str:
@@ -272,6 +272,7 @@ class PersistentObjectPool:
         Raises:
             InvalidArgumentError: not a type.
         """
+        self.mm.require_open()
         for typ in types:
             if not isinstance(typ, type):
                 raise InvalidArgumentError(f"persist_via_pickle takes types, not {typ!r}")
@@ -286,7 +287,7 @@ class PersistentObjectPool:
         if self.mm.closed:
             return
         status = self.mm.close()
-        _open_pools.pop(self.mm, None)
+        _open_managers.discard(self.mm)
         self._file.equalise_modes()
         if status:
             raise failure(status, self.mm.ctx)
@@ -355,36 +356,16 @@ def open(  # the reference's name
 
 
 def _close_all() -> None:
-    for mm in list(_open_pools):
-        mm.close()
+    for mm in list(_open_managers):
+        mm.close_at_exit()
 
 
 def _leave_to_parent() -> None:
-    """In a forked child: drop its claim on the parent's pools, and their locks' descriptors."""
-    pools = list(_open_pools.items())
-    _open_pools.clear()
-    files = set()
-    for _, file in pools:
-        with suppress(OSError):  # deleted since
-            files.update(map(_identity, file.files()))
-    for mm, _ in pools:
+    """In a forked child: drop its claim on the parent's pools."""
+    managers = list(_open_managers)
+    _open_managers.clear()
+    for mm in managers:
         mm.forget_parent()
-    if not files:
-        return
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if _identity(int(name)) in files:
-                os.close(int(name))
-        except OSError:
-            continue  # the descriptor of this very listing
-
-
-def _identity(file: str | int) -> tuple[int, int] | None:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 atexit.register(_close_all)

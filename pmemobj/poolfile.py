@@ -10,13 +10,17 @@ import errno
 import os
 import resource
 import shutil
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import (
+    InvalidArgumentError,
+    InvalidTypeError,
     LayoutError,
     NotAPoolError,
+    PoolError,
     PoolExistsError,
     PoolLockedError,
     PoolNotFoundError,
@@ -34,6 +38,7 @@ LARGEST_POOL = 1 << 46
 RESERVATION = 1 << 40
 """Bytes of address space that an elastic pool may grow into."""
 
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LAYOUT = b"pmemobj-python"
 _SET_NAME = "pool.set"
 _PARTS_NAME = "parts"
@@ -86,7 +91,10 @@ class PoolFile:
         """
         if self.parts is not None:
             # The directory may have been moved since.
-            _write_set(self, max(_reservation(), 2 * _bytes_of(self.files())))
+            try:
+                _write_set(self, max(_reservation(), 2 * _bytes_of(self.files())))
+            except OSError as error:
+                raise _from_system(error, self.path) from None
         out = ffi.new("pmo_pool **")
         info = ffi.new("pmo_failure_info *")
         parts = os.fsencode(self.parts or "")
@@ -100,8 +108,8 @@ class PoolFile:
             number = info.error  # type: ignore[attr-defined]
             if number in (errno.EAGAIN, errno.EWOULDBLOCK):
                 return locked(self)
-            if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-                return _os_error(PoolPermissionError, number, self.path)
+            if number in _DENIED:
+                return _denied(number, self.path)
             text = ffi.string(info.text).decode(errors="replace").strip()  # type: ignore[attr-defined]
             if number == errno.EINVAL:
                 return NotAPoolError(
@@ -110,14 +118,50 @@ class PoolFile:
                     "or damaged: restore a copy",
                     self.path,
                 )
-        error = failure(status, info=info)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = self.path
-        return error
+        return _about(failure(status, info=info), self.path)
 
 
-def _os_error(kind: type[OSError], number: int, path: str) -> OSError:
-    return kind(number, os.strerror(number), path)
+def _about(error: Exception, path: str) -> Exception:
+    """The core's error, with the path in its message."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.strerror = str(error)
+        error.errno = error.errno or (errno.EINVAL if isinstance(error, LayoutError) else errno.EIO)
+        error.filename = path
+    return error
+
+
+def _denied(number: int, path: str) -> PoolPermissionError:
+    return PoolPermissionError(
+        number,
+        f"{os.strerror(number)}: this user must be able to read and write a pool's files, and to "
+        "write to the directory in which one is made or grows",
+        path,
+    )
+
+
+def _from_system(error: OSError, path: str) -> PoolError:
+    """The error of ours for what the operating system says about *path*."""
+    number = error.errno or errno.EIO
+    if number in _DENIED:
+        return _denied(number, path)
+    return PoolSystemError(number, os.strerror(number), path)
+
+
+def _full_path(path: str | os.PathLike[str]) -> str:
+    """*path* as an absolute path that the operating system can take.
+
+    Raises:
+        InvalidTypeError, InvalidArgumentError
+    """
+    try:
+        name = os.fsdecode(path)
+    except TypeError:
+        raise InvalidTypeError(
+            f"a pool's filename must be a path, not {type(path).__name__}"
+        ) from None
+    if not name or "\0" in name:
+        raise InvalidArgumentError(f"{name!r} is no path")
+    return os.path.abspath(name)
 
 
 def boot_id() -> str:
@@ -133,9 +177,10 @@ def locate(path: str | os.PathLike[str]) -> PoolFile:
     """What is at *path*, checked as far as can be without opening it as a pool.
 
     Raises:
-        PoolNotFoundError, PoolPermissionError, NotAPoolError, LayoutError
+        PoolNotFoundError, PoolPermissionError, NotAPoolError, LayoutError, PoolSystemError
+        InvalidTypeError, InvalidArgumentError: *path* is no path.
     """
-    name = os.path.abspath(os.fspath(path))
+    name = _full_path(path)
     try:
         if os.path.isdir(name):
             found = PoolFile(name, os.path.join(name, _PARTS_NAME))
@@ -149,16 +194,21 @@ def locate(path: str | os.PathLike[str]) -> PoolFile:
             _recognise(first[0], name)
             return found
         _recognise(name, name)
-    except FileNotFoundError:
-        raise PoolNotFoundError(
-            errno.ENOENT, "there is no such pool; pmemobj.create() makes one", name
-        ) from None
-    except PermissionError as error:
-        raise _os_error(PoolPermissionError, error.errno or errno.EACCES, name) from None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = "there is no such pool; pmemobj.create() makes one"
+        if os.path.islink(name):
+            what = "a symbolic link to something that does not exist"
+        raise PoolNotFoundError(error.errno, what, name) from None
+    except PoolError:
+        raise
+    except OSError as error:
+        raise _from_system(error, name) from None
     return PoolFile(name)
 
 
 def _recognise(file_name: str, shown: str) -> None:
+    if not stat.S_ISREG(os.stat(file_name).st_mode):
+        raise NotAPoolError(errno.EINVAL, "it is no ordinary file", shown)
     with open(file_name, "r+b", buffering=0) as file:
         head = file.read(_LAYOUT_AT + _LAYOUT_SIZE)
         size = os.fstat(file.fileno()).st_size
@@ -182,10 +232,10 @@ def check_size(size: int) -> int:
 
     Raises:
         PoolSizeError: too small, or absurdly large.
-        TypeError: no integer.
+        InvalidTypeError: no integer.
     """
     if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"pool_size must be an int (bytes), not {type(size).__name__}")
+        raise InvalidTypeError(f"pool_size must be an int (bytes), not {type(size).__name__}")
     if not MIN_POOL_SIZE <= size <= LARGEST_POOL:
         raise PoolSizeError(
             errno.EINVAL,
@@ -193,6 +243,14 @@ def check_size(size: int) -> int:
             f"({MIN_POOL_SIZE:,}), at most {LARGEST_POOL:,}",
         )
     return size
+
+
+def _check_mode(mode: int) -> int:
+    if isinstance(mode, bool) or not isinstance(mode, int):
+        raise InvalidTypeError(f"mode must be an int such as 0o600, not {type(mode).__name__}")
+    if not 0 <= mode <= 0o777:
+        raise InvalidArgumentError(f"mode {mode:#o}: it must be from 0 to 0o777")
+    return mode & ~_umask()
 
 
 def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> PoolFile:
@@ -207,50 +265,62 @@ def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> P
 
     Raises:
         PoolExistsError, PoolNotFoundError, PoolPermissionError, PoolSizeError, PoolSystemError
+        InvalidTypeError, InvalidArgumentError: *path* is no path, *mode* no permissions.
     """
-    name = os.path.abspath(os.fspath(path))
+    name = _full_path(path)
+    mode = _check_mode(mode)
     if os.path.lexists(name):
-        raise PoolExistsError(errno.EEXIST, "something exists there already", name)
+        raise _exists(name)
     folder = os.path.dirname(name)
     if not os.path.isdir(folder):
         raise PoolNotFoundError(errno.ENOENT, "the directory for the pool does not exist", folder)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _os_error(PoolPermissionError, errno.EACCES, folder)
-    mode &= ~_umask()
-    draft = f"{name}.{os.getpid():x}-{os.urandom(4).hex()}.new"
+        raise _denied(errno.EACCES, folder)
+    draft = os.path.join(folder, f".pmemobj-{os.getpid():x}-{os.urandom(4).hex()}.new")
     try:
         if elastic:
-            _make_elastic(draft, mode)
+            _make_elastic(draft, mode, name)
         else:
-            _call_create(draft, size, mode)
+            _call_create(draft, size, mode, name)
         _publish(draft, name)
+    except PoolError:
+        _remove(draft)
+        raise
+    except OSError as error:
+        _remove(draft)
+        raise _from_system(error, name) from None
     except BaseException:
         _remove(draft)
         raise
     return PoolFile(name, os.path.join(name, _PARTS_NAME) if elastic else None)
 
 
-def _make_elastic(draft: str, mode: int) -> None:
+def _make_elastic(draft: str, mode: int, name: str) -> None:
     searchable = mode | (mode & 0o444) >> 2
     os.mkdir(draft, 0o700)
     os.mkdir(os.path.join(draft, _PARTS_NAME), 0o700)
     file = PoolFile(draft, os.path.join(draft, _PARTS_NAME))
     _write_set(file, _reservation())
-    _call_create(file.target, 0, mode)
+    _call_create(file.target, 0, mode, name)
     os.chmod(file.parts or "", searchable)
     os.chmod(draft, searchable)
 
 
-def _call_create(target: str, size: int, mode: int) -> None:
+def _call_create(target: str, size: int, mode: int, name: str) -> None:
     info = ffi.new("pmo_failure_info *")
     status = lib.pmo_create(os.fsencode(target), size, mode, info)
     if not status:
         return
-    if status == lib.PMO_ESYSTEM and info.error in (errno.EACCES, errno.EPERM, errno.EROFS):
-        raise _os_error(PoolPermissionError, info.error, target)
+    if status == lib.PMO_ESYSTEM and info.error in _DENIED:
+        raise _denied(info.error, name)
     if status == lib.PMO_ESYSTEM and info.error in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        raise PoolSizeError(info.error, f"no room on the disk for a pool of {size:,} bytes", target)
-    raise failure(status, info=info)
+        raise PoolSizeError(
+            info.error,
+            f"no room on the disk for a pool of {size or MIN_POOL_SIZE:,} bytes: ask for less, "
+            "or free some",
+            name,
+        )
+    raise _about(failure(status, info=info), name)
 
 
 def _publish(draft: str, name: str) -> None:
@@ -261,19 +331,27 @@ def _publish(draft: str, name: str) -> None:
         else:
             os.link(draft, name)
             os.unlink(draft)
-    except (FileExistsError, NotADirectoryError):
-        raise PoolExistsError(errno.EEXIST, "something exists there already", name) from None
     except OSError as error:
-        if error.errno == errno.ENOTEMPTY:
-            raise PoolExistsError(errno.EEXIST, "something exists there already", name) from None
+        if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.ENOTEMPTY):
+            raise _exists(name) from None
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
-            raise PoolSystemError(error.errno, os.strerror(error.errno or 0), name) from None
+            raise
         os.rename(draft, name)  # a filesystem without hard links
-    folder = os.open(os.path.dirname(name), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with suppress(PermissionError):  # a directory that may be written to but not read
+        folder = os.open(os.path.dirname(name), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _exists(name: str) -> PoolExistsError:
+    return PoolExistsError(
+        errno.EEXIST,
+        "something exists there already, and was not touched; pmemobj.open() opens a pool, "
+        "flag 'c' opens or creates one",
+        name,
+    )
 
 
 def _remove(draft: str) -> None:

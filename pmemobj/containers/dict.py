@@ -7,7 +7,8 @@ from types import GenericAlias
 from typing import Any, ClassVar, NoReturn
 
 from pmemobj._native import lib
-from pmemobj.codecs import ENCODERS
+from pmemobj.codecs import ENCODERS, INT, STR
+from pmemobj.codecs.leaves import INT64_MAX, INT64_MIN
 from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import StoredTable
@@ -142,16 +143,43 @@ class PersistentDict(StoredTable):
             TypeError: *key* is not hashable.
         """
         mm = self._p_mm
-        encoded_key = mm.encode_key(key)
-        try:
-            encoded = ENCODERS[type(value)](value)
-        except (KeyError, UnstorableError):
-            encoded = mm.encode(value)
-        if encoded is None:
-            with mm.storing(value, self, key) as encoded:
-                self._p_put(encoded_key, key, encoded)
+        if type(key) is str:
+            data = key.encode("utf-8", "surrogatepass")
+            tag, number, canon = STR, len(data), b""
         else:
-            self._p_put(encoded_key, key, encoded)
+            tag, number, data, canon = mm.encode_key(key)
+        # The commonest values are encoded here: every call counts in these few lines.
+        if type(value) is int and INT64_MIN <= value <= INT64_MAX:
+            value_tag, value_number, value_data = INT, value, b""
+        else:
+            try:
+                encoded = ENCODERS[type(value)](value)
+            except (KeyError, UnstorableError):
+                encoded = mm.encode(value)
+            if encoded is None:
+                with mm.storing(value, self, key) as encoded:
+                    self._p_put((tag, number, data, canon), key, encoded)
+                return
+            value_tag, value_number, value_data = encoded
+        with mm.lock:
+            if mm.attention:
+                mm.attend(self)
+            self._p_cache.pop(key, None)
+            self._p_moves += 1
+            status = _table_set(
+                mm.ctx,
+                self._p_off,
+                tag,
+                number,
+                data,
+                canon,
+                len(canon),
+                value_tag,
+                value_number,
+                value_data,
+            )
+            if status:
+                mm.finish(status, self)
 
     def __delitem__(self, key: Any) -> None:
         """Remove the entry for *key*. O(1).
@@ -316,6 +344,7 @@ def _pairs(source: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
+_table_set = lib.pmo_table_set
 _WRITERS = (
     "__delitem__",
     "__ior__",

@@ -9,13 +9,17 @@ from types import GenericAlias
 from typing import Any, ClassVar
 
 from pmemobj._native import lib
-from pmemobj.codecs import ENCODERS
+from pmemobj.codecs import ENCODERS, INT
+from pmemobj.codecs.leaves import INT64_MAX, INT64_MIN
 from pmemobj.containers.base import NO_VALUES, REMOVAL, guard_attributes, make_placeholder
 from pmemobj.containers.sequence import StoredSequence, indices, whole
 from pmemobj.errors import UnstorableError
 from pmemobj.typetable import register_builtin
 
 __all__ = ["PersistentList"]
+
+_sequence_append = lib.pmo_sequence_append
+_sequence_set = lib.pmo_sequence_set
 
 
 class PersistentList(StoredSequence):
@@ -82,23 +86,23 @@ class PersistentList(StoredSequence):
     def append(self, value: Any, /) -> None:
         """Add *value* at the end. O(1) amortised."""
         mm = self._p_mm
-        try:
-            encoded = ENCODERS[type(value)](value)
-        except (KeyError, UnstorableError):
-            encoded = mm.encode(value)
-        if encoded is None:
-            with mm.storing(value, self, self._p_length()) as encoded:
-                self._p_append(encoded)
+        # The commonest values are encoded here: every call counts in these few lines.
+        if type(value) is int and INT64_MIN <= value <= INT64_MAX:
+            tag, number, data = INT, value, b""
         else:
-            self._p_append(encoded)
-
-    def _p_append(self, encoded: tuple[int, int, bytes]) -> None:
-        mm = self._p_mm
+            try:
+                encoded = ENCODERS[type(value)](value)
+            except (KeyError, UnstorableError):
+                encoded = mm.encode(value)
+            if encoded is None:
+                self.extend((value,))
+                return
+            tag, number, data = encoded
         with mm.lock:
             if mm.attention:
                 mm.attend(self)
             self._p_moves += 1
-            status = lib.pmo_sequence_append(mm.ctx, self._p_off, *encoded)
+            status = _sequence_append(mm.ctx, self._p_off, tag, number, data)
             if status:
                 mm.finish(status, self)
 
@@ -117,27 +121,28 @@ class PersistentList(StoredSequence):
             return
         place = index if type(index) is int else self._p_index(index)
         mm = self._p_mm
-        try:
-            encoded = ENCODERS[type(value)](value)
-        except (KeyError, UnstorableError):
-            encoded = mm.encode(value)
-        if encoded is None:
-            self._p_place(place, "assignment index")
-            with mm.storing(value, self, place) as encoded:
-                self._p_set(place, encoded)
+        if type(value) is int and INT64_MIN <= value <= INT64_MAX:
+            tag, number, data = INT, value, b""
         else:
-            self._p_set(place, encoded)
-
-    def _p_set(self, index: int, encoded: tuple[int, int, bytes]) -> None:
-        mm = self._p_mm
+            try:
+                encoded = ENCODERS[type(value)](value)
+            except (KeyError, UnstorableError):
+                encoded = mm.encode(value)
+            if encoded is None:
+                with mm.lock:
+                    place = self._p_place(place, "assignment index")
+                    self._p_splice(place, place + 1, [value])
+                return
+            tag, number, data = encoded
         with mm.lock:
             if mm.attention:
                 mm.attend(self)
-            place = index if index >= 0 else self._p_place(index, "assignment index")
+            if place < 0:
+                place = self._p_place(place, "assignment index")
             self._p_cache.pop(place, None)
             self._p_moves += 1
             try:
-                status = lib.pmo_sequence_set(mm.ctx, self._p_off, place, *encoded)
+                status = _sequence_set(mm.ctx, self._p_off, place, tag, number, data)
             except OverflowError:
                 raise IndexError("cannot fit 'int' into an index-sized integer") from None
             if status:

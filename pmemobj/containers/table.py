@@ -7,6 +7,7 @@ from operator import length_hint
 from typing import Any, ClassVar, NamedTuple
 
 from pmemobj._native import ffi, lib
+from pmemobj.codecs import STR
 from pmemobj.containers.base import (
     BATCH,
     FIRST_READ,
@@ -91,6 +92,9 @@ class StoredTable(Stored):
 
     def _p_lookup(self, key: Any) -> Any:
         """The value for *key* or MISSING, past the cache."""
+        if type(key) is str:
+            data = key.encode("utf-8", "surrogatepass")
+            return self._p_find((STR, len(data), data, b""), key)
         encoded = self._p_resolve(key)
         return MISSING if encoded is None else self._p_find(encoded, key)
 

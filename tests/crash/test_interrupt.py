@@ -26,11 +26,17 @@ def require_at_rest(pool: pmemobj.PersistentObjectPool) -> None:
     """No transaction is open and no lock is held."""
     assert not lib.pmo_tx_is_open(pool.mm.ctx), "a transaction is open"
     assert pool.mm.open_transaction is None
-    held = []
-    thread = threading.Thread(target=lambda: held.append(pool.mm.lock.acquire(timeout=1)))
+    free = []
+
+    def try_lock() -> None:
+        if pool.mm.lock.acquire(timeout=1):
+            free.append(True)
+            pool.mm.lock.release()
+
+    thread = threading.Thread(target=try_lock)
     thread.start()
     thread.join()
-    assert held == [True], "the pool's lock is held"
+    assert free, "the pool's lock is held"
 
 
 def same(one: Any, other: Any) -> bool:
