@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pmemobj import codecs
@@ -33,7 +32,7 @@ from pmemobj.transaction import OpenTransaction, Transaction, TransactionKeeper
 from pmemobj.typetable import TypeTable, register_builtin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from pmemobj.codecs import Encoded, EncodedKey
 
@@ -77,6 +76,55 @@ class _Pending:
         self.offset = offset
 
 
+class Storing(Transaction):
+    """The block in which staged values are stored; a transaction, if objects must be made.
+
+    Made by MemoryManager.storing and its like.
+    """
+
+    __slots__ = ("_bind", "_keeps", "_kept", "_owner", "_staging")
+
+    def __init__(
+        self,
+        mm: MemoryManager,
+        staging: Staging,
+        owner: Any,
+        bind: Callable[[], Any],
+        keeps: bool = False,
+    ) -> None:
+        """*bind* gives what the block gets; if *keeps*, and what must live as long."""
+        super().__init__(mm)
+        self._staging = staging
+        self._owner = owner
+        self._bind = bind
+        self._keeps = keeps
+        self._kept: Any = None
+
+    def __enter__(self) -> Any:
+        mm = self._mm
+        if not self._staging.builds:
+            mm.attend_if_needed(self._owner)
+            return self._bound()
+        self.begin()
+        try:
+            mm.attend_if_needed(self._owner)
+            self._staging.build()
+            return self._bound()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _bound(self) -> Any:
+        if not self._keeps:
+            return self._bind()
+        bound, self._kept = self._bind()
+        return bound
+
+    def _leave(self, kind: type[BaseException] | None) -> None:
+        if self._staging.builds:
+            super()._leave(kind)
+
+
 class MemoryManager(TransactionKeeper):
     """The memory of one pool. Use ``pool.mm``; never make one.
 
@@ -95,6 +143,8 @@ class MemoryManager(TransactionKeeper):
         self.allow_pickle = True
         self.handles = HandleTable(self._handle_died)
         self._burying = False
+        self.custom = False
+        """Are there classes in the pool that lay out their memory by themselves?"""
         try:
             info = ffi.new("pmo_pool_info *")
             status = lib.pmo_info(self.ctx, info)
@@ -204,7 +254,7 @@ class MemoryManager(TransactionKeeper):
         offset = self._object_offset(oid)
         if offset is not None:
             with self.lock:
-                self._attend()
+                self.attend_if_needed()
                 status = lib.pmo_incref(self.ctx, offset)
                 if status:
                     self.finish(status)
@@ -222,7 +272,7 @@ class MemoryManager(TransactionKeeper):
         offset = self._object_offset(oid)
         if offset is not None:
             with self.lock:
-                self._attend()
+                self.attend_if_needed()
                 status = lib.pmo_decref(self.ctx, offset)
                 if status:
                     self.finish(status)
@@ -246,7 +296,7 @@ class MemoryManager(TransactionKeeper):
         """
         encoded = self.encode(obj)
         if encoded is None:
-            with self.storing(obj, None, None) as encoded:
+            with self.lock, self.storing(obj, None, None) as encoded:
                 return self._oid_for(encoded)
         return self._oid_for(encoded)
 
@@ -270,7 +320,7 @@ class MemoryManager(TransactionKeeper):
                 number = number - (1 << 64) if number >= 1 << 63 else number
             return self._leaf(tag, number, b"")
         with self.lock:
-            self._attend()
+            self.attend_if_needed()
             offset = self._valid_offset(oid)
             if self.handles.get(offset) is None:
                 self.type_num(oid)  # the header of an object that was freed may still be there
@@ -347,7 +397,10 @@ class MemoryManager(TransactionKeeper):
         """
         state = self.wait_turn()
         if state is None:
-            self.attention = False
+            self.attention = self.custom
+            if self.custom and not self._burying and lib.pmo_tx_is_open(self.ctx):
+                # Ctrl-C came when the core had just said that custom objects had died.
+                self.unwind(0)
             self.settle_rest()
             if self.handles.dead or self.handles.undead:
                 self.release_dead()
@@ -448,12 +501,12 @@ class MemoryManager(TransactionKeeper):
         """The Python values of a filled ``pmo_batch *``. Caller: holds the lock."""
         return self._read_batch(batch, self.resurrect_offset)
 
-    @contextmanager
-    def storing(self, value: Any, owner: Any, key: Any) -> Iterator[Encoded]:
-        """Convert a value that encode gave None for; gives its (tag, number, data).
+    def storing(self, value: Any, owner: Any, key: Any) -> Storing:
+        """A context manager for a value that encode gave None for: its (tag, number, data).
 
-        The value is checked completely before anything is touched; then the lock is held and,
-        in one transaction with what the block does, its objects are made.
+        The value is checked completely before anything is touched; then, in one transaction
+        with what the block does, its objects are made. Caller: holds the lock, by a with
+        statement of its own.
 
         Args:
             value: what is to be stored.
@@ -462,65 +515,47 @@ class MemoryManager(TransactionKeeper):
         """
         staging = Staging(self, lambda _: self._place(owner, key))
         batch = staging.values([value])
-        with self._building(staging, owner):
-            staging.located(batch)
-            yield (batch.tag, batch.numbers[0], batch.data)
 
-    @contextmanager
-    def storing_many(self, values: list[Any], owner: Any, start: int) -> Iterator[Any]:
-        """A ``pmo_batch *`` of many values, for positions *start* on; as storing."""
+        def bind() -> Encoded:
+            staging.located(batch)
+            return batch.tag, batch.numbers[0], batch.data
+
+        return Storing(self, staging, owner, bind)
+
+    def storing_many(self, values: list[Any], owner: Any, start: int) -> Storing:
+        """As storing: a ``pmo_batch *`` of many values, for positions *start* on."""
         staging = Staging(self, lambda value: self._place(owner, start + _index_of(values, value)))
         batch = staging.values(values)
-        with self._building(staging, owner):
-            bound, kept = bind_batch(staging.located(batch))
-            yield bound
-            del kept
+        return Storing(self, staging, owner, lambda: bind_batch(staging.located(batch)), True)
 
-    @contextmanager
-    def storing_pairs(
-        self, pairs: Iterable[tuple[Any, Any]], owner: Any
-    ) -> Iterator[tuple[Any, Any]]:
-        """A ``pmo_keys *`` and a ``pmo_batch *`` of many key-value pairs; as storing."""
+    def storing_pairs(self, pairs: Iterable[tuple[Any, Any]], owner: Any) -> Storing:
+        """As storing: a ``pmo_keys *`` and a ``pmo_batch *`` of many key-value pairs."""
         keys, values = [], []
         for key, value in pairs:
             keys.append(key)
             values.append(value)
         staging = Staging(self, lambda v: self._place(owner, _key_of(keys, values, v)))
         key_batch, batch = staging.pairs(keys, values)
-        with self._building(staging, owner):
+
+        def bind() -> tuple[tuple[Any, Any], Any]:
             bound_keys, kept_keys = bind_keys(key_batch)
             bound, kept = bind_batch(staging.located(batch))
-            yield bound_keys, bound
-            del kept, kept_keys
+            return (bound_keys, bound), (kept_keys, kept)
 
-    @contextmanager
-    def storing_keys(self, keys: list[Any], owner: Any) -> Iterator[Any]:
-        """A ``pmo_keys *`` of many keys or set elements; as storing."""
+        return Storing(self, staging, owner, bind, True)
+
+    def storing_keys(self, keys: list[Any], owner: Any) -> Storing:
+        """As storing: a ``pmo_keys *`` of many keys or set elements."""
         staging = Staging(self, lambda _: self.name_of(owner))
         key_batch = staging.keys(keys)
-        with self._building(staging, owner):
-            bound, kept = bind_keys(key_batch)
-            yield bound
-            del kept
-
-    @contextmanager
-    def _building(self, staging: Staging, owner: Any) -> Iterator[None]:
-        if not staging.builds:
-            with self.lock:
-                self._attend(owner)
-                yield
-            return
-        with self.lock, self.transaction():
-            self._attend(owner)
-            staging.build()
-            yield
+        return Storing(self, staging, owner, lambda: bind_keys(key_batch), True)
 
     # -- handles ---------------------------------------------------------------------------------
 
     def create(self, handle: Any) -> None:
         """Make the empty stored object for a new handle of a container class."""
         with self.lock:
-            self._attend()
+            self.attend_if_needed()
             out = ffi.new("uint64_t *")
             with self.transaction():
                 status = lib.pmo_object_new(self.ctx, self.types.code_of(type(handle)), out)
@@ -588,20 +623,22 @@ class MemoryManager(TransactionKeeper):
     def release_dead(self) -> None:
         """Unpin the objects of handles that Python has dropped; frees those nothing refers to."""
         offsets = self.handles.take_dead()
-        while offsets:
-            status = lib.pmo_unpin(self.ctx, offsets[-1])
-            if status == lib.PMO_EOTHERPOOL:
-                self.handles.undead = offsets  # when that transaction has ended
-                self.attention = True
-                return
-            offsets.pop()
-            if status == lib.PMO_FOREIGN_DEAD:
-                try:
+        try:
+            while offsets:
+                status = lib.pmo_unpin(self.ctx, offsets[-1])
+                if status == lib.PMO_EOTHERPOOL:
+                    return  # when that transaction has ended
+                offsets.pop()
+                if status == lib.PMO_FOREIGN_DEAD:
                     self.finish(status)
-                except BaseException:
-                    self.handles.undead = offsets
-                    self.attention = True
-                    raise
+        except BaseException:
+            if self.open_transaction is None:
+                self.unwind(0)
+            raise
+        finally:
+            if offsets:
+                self.handles.undead = offsets
+                self.attention = True
 
     def drop_caches(self) -> None:
         """Let every handle ask the core next time: after close and fork that gives the error."""
@@ -668,12 +705,13 @@ class MemoryManager(TransactionKeeper):
         self.handles.dead.append(ref)
         self.attention = True
 
-    def _attend(self, handle: Any = None) -> None:
+    def attend_if_needed(self, handle: Any = None) -> None:
+        """Attend, if there is a reason. Caller: holds the lock."""
         if self.attention:
             self.attend(handle)
 
     def _attend_open(self) -> None:
-        self._attend()
+        self.attend_if_needed()
         if self.open_transaction is None:
             self.raise_unless_usable()
             raise NoTransactionError(
@@ -705,29 +743,28 @@ class MemoryManager(TransactionKeeper):
         if self._burying:
             return
         own = self.open_transaction is None
-        if own:
-            self.open_transaction = OpenTransaction()
-            self.attention = True
         self._burying = True
         try:
+            if own:
+                self.open_transaction = OpenTransaction()
+                self.attention = True
             while True:
                 offset = lib.pmo_next_dead(self.ctx)
                 if offset == 0:
                     break
                 self._bury_one(offset)
+            status = self._end(lib.pmo_tx_commit) if own else 0
         except BaseException:
             if own:
-                self._end(lib.pmo_tx_abort)
-            else:
-                self.open_transaction.doomed = True  # type: ignore[union-attr]
+                self.unwind(0)
+            elif self.open_transaction is not None:
+                self.open_transaction.doomed = True
                 lib.pmo_tx_doom(self.ctx)
             raise
         finally:
             self._burying = False
-        if own:
-            status = self._end(lib.pmo_tx_commit)
-            if status:
-                raise failure(status, self.ctx)
+        if status:
+            raise failure(status, self.ctx)
 
     def _bury_one(self, offset: int) -> None:
         try:
@@ -809,10 +846,11 @@ class MemoryManager(TransactionKeeper):
         if tag == _REF:
             return self.uuid_lo, number
         if tag in _IMMEDIATE:
+            self.require_open()
             return tag, number % (1 << 64)
         out = ffi.new("uint64_t *")
         with self.lock:
-            self._attend()
+            self.attend_if_needed()
             status = lib.pmo_blob_new(self.ctx, tag, number, data, out)
             if status:
                 self.finish(status)

@@ -220,7 +220,7 @@ class PersistentObjectPool:
         mm = self.mm
         encoded = mm.encode(value)
         if encoded is None:
-            with mm.storing(value, None, None) as encoded:
+            with mm.lock, mm.storing(value, None, None) as encoded:
                 self._set_root(encoded)
         else:
             self._set_root(encoded)

@@ -108,6 +108,14 @@ class PoolFile:
             number = info.error  # type: ignore[attr-defined]
             if number in (errno.EAGAIN, errno.EWOULDBLOCK):
                 return locked(self)
+            if number == errno.EEXIST:
+                return PoolLockedError(
+                    errno.EAGAIN,
+                    "a copy of it is open in this process, and copies have the same identity: "
+                    "close that one first, or open this one in another process",
+                    self.path,
+                    pid=os.getpid(),
+                )
             if number in _DENIED:
                 return _denied(number, self.path)
             text = ffi.string(info.text).decode(errors="replace").strip()  # type: ignore[attr-defined]
@@ -184,7 +192,8 @@ def locate(path: str | os.PathLike[str]) -> PoolFile:
     try:
         if os.path.isdir(name):
             found = PoolFile(name, os.path.join(name, _PARTS_NAME))
-            if not (os.path.isfile(found.target) and os.path.isdir(found.parts or "")):
+            here = set(os.listdir(name))
+            if not here.issuperset((_SET_NAME, _PARTS_NAME)):
                 raise NotAPoolError(
                     errno.EISDIR, "a directory that is no elastic pool (it has no pool.set)", name
                 )

@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pmemobj._native import failure, ffi, lib
+from pmemobj._native import failure, lib
 from pmemobj.errors import (
     NoTransactionError,
     PoolClosedError,
@@ -94,6 +95,46 @@ class OpenTransaction:
         )
 
 
+class _Block:
+    """Lives as long as a with statement is inside its block, or in its end.
+
+    Ctrl-C may arrive just when the statement calls ``__exit__``, before that does anything:
+    then it is this object's death that tells. No traceback can keep it alive, as only the
+    statement itself refers to it.
+    """
+
+    __slots__ = ("_count", "_transaction")
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._count = len(transaction._outer)
+        self._transaction: Transaction | None = transaction
+
+    def __del__(self) -> None:
+        transaction = getattr(self, "_transaction", None)  # None: interrupted in __init__
+        if transaction is not None:
+            transaction._left(self._count)
+
+
+class _Exit:
+    """The ``__exit__`` of a transaction; a with statement gets it bound, with a _Block."""
+
+    def __get__(self, transaction: Transaction | None, owner: type) -> Any:
+        if transaction is None:
+            return self
+        leave = partial(self, transaction)
+        leave.block = _Block(transaction)  # type: ignore[attr-defined]
+        return leave
+
+    def __call__(
+        self,
+        transaction: Transaction,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        transaction._leave(kind)
+
+
 class Transaction:
     """A transaction on one pool, made by ``pool.transaction()``.
 
@@ -171,25 +212,24 @@ class Transaction:
         self.begin()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        count = len(self._outer)
+    __exit__ = _Exit()
+
+    def _leave(self, kind: type[BaseException] | None) -> None:
+        if kind is None:
+            self.commit()
+            return
         try:
-            if kind is None:
-                self.commit()
-                return
-            try:
-                self.abort()
-            except (PoolClosedError, NoTransactionError):
-                return  # rolled back already; the block's own exception tells more
-        except KeyboardInterrupt:
-            if count and len(self._outer) == count:
-                self._mm.unwind(self._outer.pop(), failed=True)
-            raise
+            self.abort()
+        except (PoolClosedError, NoTransactionError):
+            return  # rolled back already; the block's own exception tells more
+
+    def _left(self, count: int) -> None:
+        """No block is inside any more but *count*: roll back those that were not ended."""
+        if len(self._outer) > count:
+            depth = self._outer[count]
+            del self._outer[count:]
+            if not self._mm.closed:
+                self._mm.unwind(depth, failed=True)
 
 
 class TransactionKeeper:
@@ -314,7 +354,7 @@ class TransactionKeeper:
     def _end(self, finish: Any) -> int:
         """Call the core's commit or abort and put the volatile side right. Holds the lock."""
         state = self.open_transaction
-        status = 0
+        status: int = 0
         self._unsettled = list(state.touched.values()) if state is not None else []
         try:
             status = finish(self.ctx)
@@ -351,8 +391,8 @@ class TransactionKeeper:
             PoolClosedError, PoolForkedError: as the names say.
         """
         with self.lock:
-            status = lib.pmo_info(self.ctx, ffi.new("pmo_pool_info *"))
-        if status:
+            status: int = lib.pmo_type_count(self.ctx)
+        if status < 0:
             raise failure(status, self.ctx)
 
     def settle(self, touched: list[Any]) -> None:

@@ -121,6 +121,8 @@ class TypeTable:
             raise PoolCorruptedError(f"type {code} has no name that can be read") from None
         self._names[code] = (layout, name, base)
         self._by_name[layout, name] = code
+        if layout == lib.PMO_LAYOUT_FOREIGN:
+            self._mm.custom = self._mm.attention = True
 
     def forget_undone(self) -> None:
         """Drop the codes of a transaction that was rolled back."""

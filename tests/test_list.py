@@ -375,6 +375,26 @@ def test_subclasses(pool: Any, reopen: Any) -> None:
     assert pool.root["named"]._v_note == "class"
 
 
+class Recording(PersistentList):
+    def extend(self, values: Any) -> None:
+        raise AssertionError("a builtin method called an overridden one")
+
+    clear = index = insert = __getitem__ = __len__ = __iter__ = extend
+
+
+def test_methods_do_not_call_overridden_ones(pool: Any) -> None:
+    a = pool.root["recording"] = pool.new(Recording, [1, 2])
+    a.append([3])
+    a += [4]
+    a *= 2
+    a.remove(1)
+    assert a.pop() == 4
+    a.sort(key=str)
+    a.reverse()
+    a *= 0
+    assert a == [] and a.copy() == []
+
+
 operations = st.one_of(
     st.builds(lambda v: lambda x: x.append(v), LEAVES),
     st.builds(lambda i, v: lambda x: x.__setitem__(i, v), st.integers(-8, 8), LEAVES),

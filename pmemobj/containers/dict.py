@@ -157,7 +157,7 @@ class PersistentDict(StoredTable):
             except (KeyError, UnstorableError):
                 encoded = mm.encode(value)
             if encoded is None:
-                with mm.storing(value, self, key) as encoded:
+                with mm.lock, mm.storing(value, self, key) as encoded:
                     self._p_put((tag, number, data, canon), key, encoded)
                 return
             value_tag, value_number, value_data = encoded
@@ -197,7 +197,7 @@ class PersistentDict(StoredTable):
             value = self._p_lookup(key)
             if value is not MISSING:
                 return value
-            self[key] = default
+            PersistentDict.__setitem__(self, key, default)
             return self._p_lookup(key)
 
     def pop(self, key: Any, default: Any = MISSING, /) -> Any:
@@ -244,7 +244,7 @@ class PersistentDict(StoredTable):
 
     def _p_update(self, pairs: list[tuple[Any, Any]]) -> None:
         mm = self._p_mm
-        with mm.storing_pairs(pairs, self) as (keys, values):
+        with mm.lock, mm.storing_pairs(pairs, self) as (keys, values):
             self._p_cache.clear()
             self._p_moves += 1
             status = lib.pmo_table_update(mm.ctx, self._p_off, keys, values)
@@ -265,7 +265,7 @@ class PersistentDict(StoredTable):
         """A plain dict of both one's items; those of the right operand win."""
         if not isinstance(other, (dict, PersistentDict)):
             return NotImplemented
-        result = self.copy()
+        result = dict(self._p_all("items"))
         result.update(_pairs(other))
         return result
 
@@ -277,7 +277,7 @@ class PersistentDict(StoredTable):
         return result
 
     def __ior__(self, other: Any) -> PersistentDict:
-        self.update(other)
+        PersistentDict.update(self, other)
         return self
 
     def __eq__(self, other: object) -> Any:

@@ -68,7 +68,7 @@ class PersistentList(StoredSequence):
                     mm.attend(self)
                 self._p_splice_batch(start, stop, NO_VALUES)
             return
-        with mm.storing_many(values, self, start) as batch:
+        with mm.lock, mm.storing_many(values, self, start) as batch:
             self._p_splice_batch(start, stop, batch)
 
     def _p_splice_batch(self, start: int, stop: int | None, batch: Any) -> None:
@@ -95,7 +95,7 @@ class PersistentList(StoredSequence):
             except (KeyError, UnstorableError):
                 encoded = mm.encode(value)
             if encoded is None:
-                self.extend((value,))
+                PersistentList.extend(self, (value,))
                 return
             tag, number, data = encoded
         with mm.lock:
@@ -203,7 +203,7 @@ class PersistentList(StoredSequence):
             ValueError: there is none.
         """
         with self._p_mm.lock:
-            place = self.index(value)
+            place = StoredSequence.index(self, value)
             if place < self._p_length():
                 self._p_splice(place, place + 1, [])
 
@@ -217,11 +217,11 @@ class PersistentList(StoredSequence):
         values = whole(iterable)
         if values:
             mm = self._p_mm
-            with mm.storing_many(values, self, self._p_length()) as batch:
+            with mm.lock, mm.storing_many(values, self, self._p_length()) as batch:
                 self._p_splice_batch(self._p_length(), None, batch)
 
     def __iadd__(self, values: Iterable[Any]) -> PersistentList:  # type: ignore[misc]
-        self.extend(values)
+        PersistentList.extend(self, values)
         return self
 
     def __imul__(self, times: Any) -> Any:
@@ -231,9 +231,9 @@ class PersistentList(StoredSequence):
         times = operator.index(times)
         with self._p_mm.lock:
             if times <= 0:
-                self.clear()
+                PersistentList.clear(self)
             elif times > 1 and self._p_length():
-                self.extend(self._p_all() * (times - 1))
+                PersistentList.extend(self, self._p_all() * (times - 1))
         return self
 
     def clear(self) -> None:

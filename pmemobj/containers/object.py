@@ -178,7 +178,7 @@ class PersistentObject(_Instance):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # What was read from the pool before is no data descriptor of the class.
-        known = name[0] != "_" and name in _instance_dict(self)
+        known = name[:1] != "_" and name in _instance_dict(self)
         if not known and not self._p_is_stored(name):
             object.__setattr__(self, name, value)
             if name == "__class__":
@@ -190,7 +190,7 @@ class PersistentObject(_Instance):
         mm = self._p_mm
         encoded = mm.encode(value)
         if encoded is None:
-            with mm.storing(value, self, name) as encoded:
+            with mm.lock, mm.storing(value, self, name) as encoded:
                 self._p_store(name, encoded, MISSING)
         else:
             self._p_store(name, encoded, value)

@@ -124,7 +124,7 @@ class PersistentSet(StoredTable):
 
     def _p_insert(self, values: list[Any]) -> None:
         if values:
-            with self._p_mm.storing_keys(values, self) as keys:
+            with self._p_mm.lock, self._p_mm.storing_keys(values, self) as keys:
                 self._p_insert_keys(keys)
 
     def _p_insert_keys(self, keys: Any) -> None:
@@ -137,7 +137,7 @@ class PersistentSet(StoredTable):
     def _p_become(self, values: list[Any]) -> None:
         """Have exactly these elements."""
         mm = self._p_mm
-        with mm.storing_keys(values, self) as keys, mm.transaction():
+        with mm.lock, mm.storing_keys(values, self) as keys, mm.transaction():
             self._p_clear()
             self._p_insert_keys(keys)
 
@@ -145,7 +145,7 @@ class PersistentSet(StoredTable):
         """Remove the elements that are equal to one of *values*, in one transaction."""
         mm = self._p_mm
         with mm.lock:
-            gone = [value for value in values if value in self]
+            gone = [value for value in values if PersistentSet.__contains__(self, value)]
             if not gone:
                 return
             if len(gone) == self._p_length():
@@ -165,7 +165,7 @@ class PersistentSet(StoredTable):
     def intersection_update(self, *others: Iterable[Any]) -> None:
         """Keep only the elements that are in all *others*. O(n)."""
         with self._p_mm.lock:
-            kept = self.intersection(*others)
+            kept = PersistentSet.intersection(self, *others)
             if len(kept) != self._p_length():
                 mine = self._p_all("keys")
                 self._p_remove_all([value for value in mine if value not in kept])
@@ -182,53 +182,53 @@ class PersistentSet(StoredTable):
         values = dict.fromkeys(_whole(other))
         mm = self._p_mm
         with mm.lock:
-            new = [value for value in values if value not in self]
-            gone = [value for value in values if value in self]
+            there = {value for value in values if PersistentSet.__contains__(self, value)}
+            new = [value for value in values if value not in there]
             with mm.storing_keys(new, self) as keys, mm.transaction():
-                self._p_remove_all(gone)
+                self._p_remove_all(there)
                 self._p_insert_keys(keys)
 
     def __ior__(self, other: Any) -> Any:
         if not isinstance(other, Set):
             return NotImplemented
-        self.update(other)
+        PersistentSet.update(self, other)
         return self
 
     def __iand__(self, other: Any) -> Any:
         if not isinstance(other, Set):
             return NotImplemented
-        self.intersection_update(other)
+        PersistentSet.intersection_update(self, other)
         return self
 
     def __isub__(self, other: Any) -> Any:
         if not isinstance(other, Set):
             return NotImplemented
-        self.difference_update(other)
+        PersistentSet.difference_update(self, other)
         return self
 
     def __ixor__(self, other: Any) -> Any:
         if not isinstance(other, Set):
             return NotImplemented
-        self.symmetric_difference_update(other)
+        PersistentSet.symmetric_difference_update(self, other)
         return self
 
     # -- new sets ------------------------------------------------------------------------------
 
     def union(self, *others: Iterable[Any]) -> set[Any]:
         """A plain set of the elements of this one and all *others*."""
-        return self.copy().union(*map(_whole, others))
+        return set(self._p_all("keys")).union(*map(_whole, others))
 
     def intersection(self, *others: Iterable[Any]) -> set[Any]:
         """A plain set of the elements that are also in all *others*."""
-        return self.copy().intersection(*map(_whole, others))
+        return set(self._p_all("keys")).intersection(*map(_whole, others))
 
     def difference(self, *others: Iterable[Any]) -> set[Any]:
         """A plain set of the elements that are in none of *others*."""
-        return self.copy().difference(*map(_whole, others))
+        return set(self._p_all("keys")).difference(*map(_whole, others))
 
     def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]:
         """A plain set of the elements that are in exactly one of the two."""
-        return self.copy().symmetric_difference(_whole(other))
+        return set(self._p_all("keys")).symmetric_difference(_whole(other))
 
     def __or__(self, other: Any) -> Any:
         return self.union(other) if isinstance(other, Set) else NotImplemented
@@ -266,15 +266,15 @@ class PersistentSet(StoredTable):
 
     def isdisjoint(self, other: Iterable[Any], /) -> bool:
         """Have the two no element in common?"""
-        return self.copy().isdisjoint(_whole(other))
+        return set(self._p_all("keys")).isdisjoint(_whole(other))
 
     def issubset(self, other: Iterable[Any], /) -> bool:
         """Is every element in *other*?"""
-        return self.copy().issubset(_whole(other))
+        return set(self._p_all("keys")).issubset(_whole(other))
 
     def issuperset(self, other: Iterable[Any], /) -> bool:
         """Is every element of *other* in this set?"""
-        return self.copy().issuperset(_whole(other))
+        return set(self._p_all("keys")).issuperset(_whole(other))
 
     def __eq__(self, other: object) -> Any:
         """Equal to any set with equal elements. O(n)."""

@@ -52,7 +52,7 @@ class PersistentTuple(StoredSequence):
         if not values:
             self._p_moves = 0
             return
-        with mm.storing_many(values, self, 0) as batch:
+        with mm.lock, mm.storing_many(values, self, 0) as batch:
             self._p_moves = 0
             status = lib.pmo_sequence_splice(mm.ctx, self._p_off, 0, 0, batch)
             if status:

@@ -32,7 +32,7 @@ def laboratory(directory: Path) -> Laboratory:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if TALLY.points or TALLY.kills or TALLY.failures:
+    if any(vars(TALLY).values()):
         terminalreporter.write_line(
             f"crash tests: {TALLY.points} persist points, {TALLY.images} images opened, "
             f"{TALLY.kills} processes killed, {TALLY.failures} failures injected, "

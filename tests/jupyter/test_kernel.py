@@ -104,12 +104,8 @@ def test_sigkill_inside_a_transaction_cell_leaves_nothing_of_it(start, notebook)
 
 def test_interrupt_inside_a_transaction_cell_rolls_back(notebook):
     notebook("%pmem_open interrupted.pool", "ws.items_ = [1]")
-
-    def watch(output):
-        if "at work" in output.get("text", ""):
-            notebook.kernel.interrupt()
-
-    result = notebook.kernel.run(
+    result = interrupted(
+        notebook,
         "%%pmem_transaction\n"
         "ws.items_.append(2)\n"
         "ws.more = 'x' * 1000\n"
@@ -118,7 +114,7 @@ def test_interrupt_inside_a_transaction_cell_rolls_back(notebook):
         "    number += 1\n"
         "    ws.items_.append(number)\n"
         "    if number == 500: print('at work')\n",
-        watch,
+        0,
     )
     assert result.finished
     assert result.error["ename"] == "KeyboardInterrupt"
@@ -147,17 +143,35 @@ while True:
 """
 
 
-def test_interrupts_at_any_moment_leave_everything_whole(notebook):
-    notebook("%pmem_open whole.pool")
-    dice = random.Random(5)
+def interrupted(notebook, cell, delay):
+    """Run *cell* and press stop *delay* seconds after it said "at work".
+
+    Once more after a second: Python loses a KeyboardInterrupt that it raises in a destructor.
+    """
+    ended = threading.Event()
+
+    def press():
+        ended.wait(delay)
+        while not ended.is_set():
+            notebook.kernel.interrupt()
+            ended.wait(1)
 
     def watch(output):
         if "at work" in output.get("text", ""):
-            threading.Timer(dice.uniform(0, 0.1), notebook.kernel.interrupt).start()
+            threading.Thread(target=press).start()
 
+    try:
+        return notebook.kernel.run(cell, watch)
+    finally:
+        ended.set()
+
+
+def test_interrupts_at_any_moment_leave_everything_whole(notebook):
+    notebook("%pmem_open whole.pool")
+    dice = random.Random(5)
     for cell in (WORK, "%%pmem_transaction" + WORK) * 4:
         notebook("ws.items_, ws.table, ws.loose = [], {}, []")
-        result = notebook.kernel.run(cell, watch)
+        result = interrupted(notebook, cell, dice.uniform(0, 0.1))
         assert result.error["ename"] == "KeyboardInterrupt"
         notebook(
             "assert [n for (n,) in ws.items_] == list(ws.table)",

@@ -1,0 +1,331 @@
+"""Forked children: their pools are closed, and whatever they do does not reach the parent's."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import command, environment, run, running
+
+import pmemobj
+
+Pool = pmemobj.PersistentObjectPool
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
+
+def in_child(work: Callable[[], Any]) -> None:
+    """Run *work* in a forked child, which must not fail."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - pytest must not go on in the child
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.fixture
+def filled(pool: Pool) -> Pool:
+    pool.root = {"list": [1, 2], "dict": {"a": 1}, "set": {1}}
+    return pool
+
+
+def test_every_use_in_the_child_raises(filled: Pool) -> None:
+    root = filled.root
+    numbers, table, group = root["list"], root["dict"], root["set"]
+    assert (numbers[0], table["a"], 1 in group) == (1, 1, True)  # warm
+    flight: Iterator[Any] = iter(numbers)
+    next(flight)
+    uses: list[Callable[[], Any]] = [
+        lambda: filled.root,
+        lambda: setattr(filled, "root", 1),
+        lambda: filled.new(pmemobj.PersistentList),
+        lambda: filled.gc(),
+        lambda: filled.check(),
+        lambda: filled.transaction().begin(),
+        lambda: filled.durability,
+        lambda: filled.__enter__(),
+        lambda: filled.mm.persist("x" * 100),
+        lambda: filled.mm.direct(numbers._p_oid),
+        lambda: root["list"],
+        lambda: numbers[0],
+        lambda: numbers.append(1),
+        lambda: numbers.append([1]),
+        lambda: table["a"],
+        lambda: table.update(a=2),
+        lambda: 1 in group,
+        lambda: group.add(2),
+        lambda: len(root),
+        lambda: next(flight),
+    ]
+
+    def work() -> None:
+        assert filled.closed
+        assert "closed" in repr(filled)
+        for number, use in enumerate(uses):
+            with pytest.raises(pmemobj.PoolForkedError, match="parent") as caught:
+                pytest.fail(f"use {number} gave {use()!r}")
+            assert isinstance(caught.value, pmemobj.PoolClosedError)
+
+    in_child(work)
+    numbers.append(3)
+    assert filled.root["list"] == [1, 2, 3]
+    assert filled.check().ok
+
+
+def test_closing_in_the_child_does_not_close(filled: Pool, tmp_path: Path) -> None:
+    def work() -> None:
+        filled.close()
+        filled.close()
+        with pytest.raises(pmemobj.PoolLockedError):
+            pmemobj.open(filled.path)
+
+    in_child(work)
+    filled.root["list"].append(3)
+    locked = "import sys, pmemobj\ntry: pmemobj.open(sys.argv[1])\n"
+    locked += "except pmemobj.PoolLockedError as error: print(error.pid)\n"
+    assert run(locked, filled.path) == str(os.getpid())
+
+
+def test_the_childs_exit_does_not_mark_it_clean(filled: Pool, tmp_path: Path) -> None:
+    run(
+        """
+        import os, signal, sys, pmemobj
+        pool = pmemobj.create(sys.argv[1])
+        pool.root = [1]
+        child = os.fork()
+        if child == 0:
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        pool.root.append(2)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        tmp_path / "a",
+        expected=-signal.SIGKILL,
+    )
+    with pmemobj.open(tmp_path / "a") as pool:
+        assert not pool.recovery.clean
+        assert pool.root == [1, 2]
+        assert pool.check().ok
+
+
+def test_a_fork_inside_a_transaction(filled: Pool) -> None:
+    def work() -> None:
+        with pytest.raises(pmemobj.PoolForkedError):
+            transaction.commit()
+        with pytest.raises(pmemobj.PoolForkedError):
+            filled.root["list"].append(4)
+
+    with filled.transaction() as transaction:
+        filled.root["list"].append(3)
+        in_child(work)
+        assert filled.root["list"] == [1, 2, 3]
+    assert filled.root["list"] == [1, 2, 3]
+    assert filled.check().ok
+
+
+def test_a_fork_while_another_thread_is_at_work(filled: Pool) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with filled.mm.lock:
+            begun.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    begun.wait(10)
+
+    def work() -> None:
+        with pytest.raises(pmemobj.PoolForkedError):  # and does not wait for that lock
+            filled.root.update(a=1)
+
+    in_child(work)
+    done.set()
+    holder.join()
+
+
+def test_the_child_uses_a_pool_of_its_own(filled: Pool, tmp_path: Path) -> None:
+    def work() -> None:
+        with pmemobj.create(tmp_path / "child") as pool:
+            pool.root = {"list": list(range(100))}
+        with pmemobj.open(tmp_path / "child") as pool, pool.transaction():
+            pool.root["list"].append(1)
+
+    in_child(work)
+    filled.root["list"].append(3)
+    with pmemobj.open(tmp_path / "child") as pool:
+        assert len(pool.root["list"]) == 101
+        assert filled.root["list"] == [1, 2, 3]
+
+
+def test_raw_memory_in_the_child_is_a_copy(filled: Pool) -> None:
+    from pmemobj._native import ffi
+
+    mm = filled.mm
+    with filled.transaction():
+        oid = mm.zalloc(64)
+        memory = ffi.cast("char *", mm.direct(oid))
+        ffi.memmove(memory, b"parent's", 8)
+
+    def work() -> None:
+        assert ffi.buffer(memory, 8)[:] == b"parent's"
+        ffi.memmove(memory, b"child's!", 8)
+
+    in_child(work)
+    assert ffi.buffer(memory, 8)[:] == b"parent's"
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+def test_the_parents_death_releases_the_lock_while_a_child_lives(
+    tmp_path: Path, elastic: bool
+) -> None:
+    path = tmp_path / "a b"
+    code = """
+        import os, sys, pmemobj
+        pool = pmemobj.create(sys.argv[1], 32 << 20, elastic=sys.argv[2] == "True")
+        pool.root = [b"x" * (6 << 20), b"y" * (6 << 20)]
+        child = os.fork()
+        if child == 0:
+            sys.stdin.read()
+            os._exit(0)
+        print(child, flush=True)
+        os.wait()
+    """
+    process = subprocess.Popen(
+        command(code, path, elastic),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        os.kill(child, 0)  # lives
+        with pmemobj.open(path) as pool:
+            assert not pool.recovery.clean
+            assert [len(item) for item in pool.root] == [6 << 20] * 2
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_started_programs_do_not_hold_the_lock(tmp_path: Path) -> None:
+    code = """
+        import subprocess, sys, pmemobj
+        pool = pmemobj.create(sys.argv[1])
+        sleeper = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
+        print(sleeper.pid, flush=True)
+        sys.stdin.read()
+    """
+    process = subprocess.Popen(
+        command(code, tmp_path / "a"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    sleeper = int(process.stdout.readline())
+    try:
+        process.kill()
+        process.communicate()
+        pmemobj.open(tmp_path / "a").close()
+    finally:
+        os.kill(sleeper, signal.SIGKILL)
+
+
+WORKERS = """
+    import multiprocessing, sys, pmemobj
+
+    def work(number):
+        if number == 0:
+            try:
+                pool.root
+            except (NameError, pmemobj.PoolForkedError) as error:
+                return type(error).__name__
+            return "worked"
+        with pmemobj.create(f"{sys.argv[1]}-{number}") as own:
+            own.root = [number] * 10
+            return sum(own.root)
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[2])
+        with pmemobj.create(sys.argv[1]) as pool:
+            pool.root = [1]
+            with context.Pool(2) as workers:
+                results = workers.map(work, range(3))
+            assert results == [sys.argv[3], 10, 20], results
+            pool.root.append(2)
+            assert pool.root == [1, 2]
+            assert pool.check().ok
+"""
+
+
+@pytest.mark.parametrize(("method", "error"), [("fork", "PoolForkedError"), ("spawn", "NameError")])
+def test_multiprocessing(tmp_path: Path, method: str, error: str) -> None:
+    from textwrap import dedent
+
+    assert method in multiprocessing.get_all_start_methods()
+    script = tmp_path / "workers.py"
+    script.write_text(dedent(WORKERS))
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "a", method, error],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with pmemobj.open(tmp_path / "a") as pool:
+        assert pool.recovery.clean
+
+
+def test_a_dropped_pools_objects_are_closed_in_the_child(tmp_path: Path) -> None:
+    numbers = pmemobj.create(tmp_path / "a")
+    numbers.root = [1, 2]
+    numbers = numbers.root
+    assert numbers[0] == 1  # warm
+
+    def work() -> None:
+        with pytest.raises(pmemobj.PoolForkedError):
+            numbers[0]
+
+    in_child(work)
+    assert numbers[0] == 1
+    numbers._p_mm.close()
+
+
+def test_a_killed_child_changes_nothing(filled: Pool) -> None:
+    with running(
+        "import time\nprint('up', flush=True)\ntime.sleep(60)"
+    ):  # a process that has nothing to do with it
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+    filled.root["list"].append(3)
+    assert filled.check().ok
