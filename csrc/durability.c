@@ -15,8 +15,11 @@
 
 __attribute__((visibility("default"))) int pmem_msync(const void *address, size_t size);
 
-static _Thread_local pmo_pool *active;
-static _Thread_local bool quiet;
+/* Initial-exec: read at every persist point, and too small to exhaust the static TLS room. */
+#define OWN_TLS static _Thread_local __attribute__((tls_model("initial-exec")))
+
+OWN_TLS pmo_pool *active;
+OWN_TLS bool quiet;
 static atomic_uint_fast64_t hook_calls;
 static pmo_persist_observer observer;
 

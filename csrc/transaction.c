@@ -38,7 +38,6 @@ static int start(pmo_pool *pool) {
         pool->root->in_flight = 0;
         return pmo_fail_system(pool, error);
     }
-    pmemobj_tx_set_failure_behavior(POBJ_TX_FAILURE_RETURN);
     pool->counters.transactions++;
     return PMO_OK;
 }

@@ -472,7 +472,8 @@ class MemoryManager(TransactionKeeper):
         hash(value)
         persistent = self.encode_persistent(value)
         if persistent is not None:
-            if type(value).__hash__ is not object.__hash__:
+            hashed: Any = type(value).__hash__
+            if hashed is not object.__hash__:
                 raise UnstorableError(
                     f"a persistent object is a key by its identity, but "
                     f"{type(value).__name__} defines __eq__ or __hash__"
@@ -955,7 +956,9 @@ class MemoryManager(TransactionKeeper):
 
     def _place(self, owner: Any, key: Any) -> str:
         name = self.name_of(owner)
-        return name if owner is None or key is None else f"{name}[{key!r}]"
+        if owner is None or key is None:
+            return name
+        return name + (f".{key}" if hasattr(owner, "_v__init__") else f"[{key!r}]")
 
     def require_open(self) -> None:
         """Raise if the pool is closed.

@@ -112,6 +112,7 @@ class PersistentObjectPool:
                 f"durability must be 'auto', 'process' or 'power', not {durability!r}"
             )
         self.debug = debug
+        self._root: Any = None
         self._file = _reach(filename, flag, pool_size, mode, elastic)
         self.mm = MemoryManager(self._file.open(_POLICIES[durability]))
         try:
@@ -213,7 +214,9 @@ class PersistentObjectPool:
             status = lib.pmo_root_get(mm.ctx, mm.value)
             if status:
                 mm.finish(status)
-            return mm.decode(mm.value)
+            # Held, so that its read cache outlives the expression pool.root["x"].
+            self._root = mm.decode(mm.value)
+            return self._root
 
     @root.setter
     def root(self, value: Any) -> None:
@@ -230,6 +233,7 @@ class PersistentObjectPool:
         with mm.lock:
             if mm.attention:
                 mm.attend()
+            self._root = None
             status = lib.pmo_root_set(mm.ctx, *encoded)
             if status:
                 mm.finish(status)

@@ -7,6 +7,7 @@ a directory ``parts``, which it fills with further files of 128 MiB as the pool 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import shutil
@@ -35,6 +36,9 @@ MIN_POOL_SIZE = 8 * 1024 * 1024
 """Bytes: libpmemobj's PMEMOBJ_MIN_POOL."""
 
 LARGEST_POOL = 1 << 46
+PART_SIZE = 128 * 1024 * 1024
+"""Bytes by which libpmemobj makes an elastic pool grow: one part file."""
+
 RESERVATION = 1 << 40
 """Bytes of address space that an elastic pool may grow into."""
 
@@ -92,6 +96,7 @@ class PoolFile:
         if self.parts is not None:
             # The directory may have been moved since.
             try:
+                self._drop_unfinished_part()
                 _write_set(self, max(_reservation(), 2 * _bytes_of(self.files())))
             except OSError as error:
                 raise _from_system(error, self.path) from None
@@ -102,6 +107,23 @@ class PoolFile:
         if status:
             raise self._explain(status, info)
         return out[0]
+
+    def _drop_unfinished_part(self) -> None:
+        """Remove the part that a process was just making when it died; it holds nothing yet."""
+        first, *others = self.files()
+        if not others or os.stat(others[-1]).st_size >= PART_SIZE:
+            return
+        with open(first, "rb") as held, open(others[-1], "rb") as part:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return  # it is being made right now; opening will tell by whom
+            size = os.fstat(part.fileno()).st_size
+            while size < PART_SIZE and (content := part.read(1 << 20)):
+                if content.strip(b"\0"):
+                    return  # a truncated copy: not ours to throw away
+            if size < PART_SIZE:
+                os.unlink(others[-1])
 
     def _explain(self, status: int, info: object) -> Exception:
         if status == lib.PMO_ESYSTEM:

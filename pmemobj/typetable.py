@@ -210,7 +210,7 @@ class TypeTable:
         base = _base_of(cls)
         layout = lib.PMO_LAYOUT_FOREIGN if base is None else _layouts[base]
         code = self._by_name.get((layout, name_of(cls)))
-        if code is None:
+        if code is None or mm.closed:
             return
         old = self._resolved.get(code)
         self._resolved[code] = cls

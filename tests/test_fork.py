@@ -33,7 +33,7 @@ def in_child(work: Callable[[], Any]) -> None:
         try:
             work()
             status = 0
-        except BaseException:  # noqa: BLE001 - pytest must not go on in the child
+        except BaseException:
             traceback.print_exc()
         finally:
             sys.stderr.flush()

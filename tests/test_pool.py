@@ -100,7 +100,7 @@ def test_flags(path: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["r", "wx", "", None, 1, []])
 def test_an_unknown_flag(path: Path, flag: Any) -> None:
-    with pytest.raises(pmemobj.InvalidArgumentError, match="'w'.*'x'.*'c'") as caught:
+    with pytest.raises(pmemobj.InvalidArgumentError, match=r"'w'.*'x'.*'c'") as caught:
         pmemobj.PersistentObjectPool(path, flag)
     assert isinstance(caught.value, ValueError)
     assert not path.exists()
@@ -324,7 +324,7 @@ def test_a_truncated_pool(closed: Path, length: int) -> None:
 def test_a_larger_pool_truncated(path: Path, length: int) -> None:
     pmemobj.create(path, 16 * MIB).close()
     os.truncate(path, length)
-    with pytest.raises(pmemobj.NotAPoolError, match="truncated|too small|size"):
+    with pytest.raises(pmemobj.NotAPoolError, match=r"truncated|too small|size"):
         pmemobj.open(path)
 
 

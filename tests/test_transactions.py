@@ -568,7 +568,7 @@ def test_many_threads(pool: Pool, reopen: Reopen) -> None:
                 root["objects"][number] = [turn, {"of": number}]
                 assert sum(root["accounts"]) == 100 * accounts
                 assert root["objects"][number][1]["of"] == number
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the test fails
+        except BaseException as error:
             failures.append(error)
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]

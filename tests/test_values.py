@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from processes import run
-from stored_values import VALUES, form, same
+from stored_values import DEEP, VALUES, form, same
 
 import pmemobj
 from pmemobj._native import ffi, lib
@@ -30,7 +30,8 @@ Reopen = Callable[[Pool], Pool]
 HASHABLE = [
     value
     for value in VALUES
-    if not (type(value) is Decimal and value.is_snan()) and len(form(value)) < 1000
+    if not (type(value) is Decimal and value.is_snan())
+    and not any(value is other for other in DEEP)  # a key may be nested 50 deep
 ]
 
 
@@ -130,7 +131,7 @@ def test_another_process_finds_the_same(tmp_path: Path) -> None:
             last = {value: number for number, value in enumerate(HASHABLE)}
             assert len(last) == len(root["keys"])
             for key, number in root["keys"].items():
-                assert last[key] == number or key != key, key
+                assert key != key or last[key] == number, key
             assert all(same(a, b) for a, b in zip(last, root["keys"]))
         """,
         path,
@@ -212,7 +213,7 @@ UNSTORABLE: list[Any] = [
     io.StringIO("x"),
     iter([1]),
     slice(1),
-    weakless := ffi.new("int *"),
+    ffi.new("int *"),
     NotADirectoryError("x"),
 ]
 
@@ -267,7 +268,7 @@ def test_the_path_of_an_open_file(pool: Pool, tmp_path: Path) -> None:
 
 def test_unhashable_keys(pool: Pool) -> None:
     for use in (
-        lambda: pool.root.update({}, **{}) or pool.root.__setitem__([], 1),
+        lambda: pool.root.__setitem__([], 1),
         lambda: pool.root.__setitem__(([],), 1),
         lambda: pool.root.get({}),
     ):
@@ -363,7 +364,7 @@ def test_a_nominated_value_that_cannot_be_pickled(pool: Pool) -> None:
     pool.persist_via_pickle(Plain)
     bad = Plain()
     bad.lock = threading.Lock()  # type: ignore[attr-defined]
-    with pytest.raises(pmemobj.UnstorableError, match="cannot be pickled.*lock"):
+    with pytest.raises(pmemobj.UnstorableError, match=r"cannot be pickled.*lock"):
         pool.root["cfg"] = [1, bad]
     assert pool.root == {}
 
@@ -437,6 +438,5 @@ def test_an_enum_member_by_reference(pool: Pool, reopen: Reopen) -> None:
     with pytest.raises(pmemobj.UnstorableError, match="Local"):
         pool.root["local"] = Local.A
     assert pool.root == {}
-    assert os.path is not None
     pool.root["f"] = os.path.join
     assert reopen(pool).root["f"] is os.path.join

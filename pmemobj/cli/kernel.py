@@ -84,15 +84,8 @@ class Kernel:
     def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         self._sockets = tempfile.TemporaryDirectory(prefix="pmemobj-kernel-")
         self._manager = _Manager(transport="ipc", ip=os.path.join(self._sockets.name, "socket"))
-        package_home = str(Path(__file__).resolve().parents[2])
-        paths = [package_home, os.environ.get("PYTHONPATH", "")]
         self._manager.start_kernel(
-            cwd=str(directory),
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-                **(environment or {}),
-            },
+            cwd=str(directory), env={**os.environ, **_import_path(), **(environment or {})}
         )
         self._client = self._manager.blocking_client()
         self._client.start_channels()
@@ -169,6 +162,15 @@ class Kernel:
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
         self._sockets.cleanup()
+
+
+def _import_path() -> dict[str, str]:
+    """Lets the kernel import this very package, where it is not installed but a checkout."""
+    home = Path(__file__).resolve().parents[2]
+    if home.name in ("site-packages", "dist-packages"):
+        return {}
+    paths = [str(home), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 def _take(

@@ -172,7 +172,8 @@ def test_interrupts_at_any_moment_leave_everything_whole(notebook):
     for cell in (WORK, "%%pmem_transaction" + WORK) * 4:
         notebook("ws.items_, ws.table, ws.loose = [], {}, []")
         result = interrupted(notebook, cell, dice.uniform(0, 0.1))
-        assert result.error["ename"] == "KeyboardInterrupt"
+        assert result.finished
+        assert "KeyboardInterrupt" in result.text  # IPython cannot format a frame without a line
         notebook(
             "assert [n for (n,) in ws.items_] == list(ws.table)",
             "assert ws.pool.check().ok",
