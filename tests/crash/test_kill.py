@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 import random_work
-from crash_cases import Account, cyclic
+from crash_cases import HEAPED, Account, cyclic
 from laboratory import LONG, POOL_SIZE, TALLY, canonical, inspect
 
 import pmemobj
+from pmemobj.poolfile import PART_SIZE
 
 REPORT = struct.Struct("<cq")
 BEGINS, DONE = b"b", b"d"
@@ -155,25 +156,58 @@ def grow_from(path: Path, number: int) -> Callable[[Any], None]:
 
 
 def test_a_process_killed_while_its_pool_grows_loses_nothing(directory: Path) -> None:
+    """Making another part file takes long enough to be hit by many of the kills."""
     path = directory / "growing.pmem"
-    with pmemobj.create(path, elastic=True) as pool:
-        pool.root = {"list": []}
     instants = random.Random(7)
-    number = 0
-    while number * SIZE < 300_000_000:
-        victim = Victim(grow_from(path, number))
+    unfinished = 0
+    for _ in range(14 * TIMES):
+        with pmemobj.create(path, elastic=True) as pool:
+            pool.root = {"list": []}
+        victim = Victim(grow_from(path, 0))
         victim.wait_for_report()
-        time.sleep(instants.uniform(0, 0.08))
+        time.sleep(instants.uniform(0, 0.1))
         _, reports = victim.kill()
-        done = max([number, *(at + 1 for kind, at in reports if kind == DONE)])
+        done = max([0, *(at + 1 for kind, at in reports if kind == DONE)])
+        parts = sorted((path / "parts").iterdir())
+        unfinished += len(parts) > 1 and parts[-1].stat().st_size < PART_SIZE
         with pmemobj.open(path) as pool:
             assert pool.check().ok
             found = pool.root["list"]
             assert len(found) in (done, done + 1)
-            number = len(found)
-            assert all(found[at] == bytes([at % 256]) * SIZE for at in range(number))
+            assert all(found[at] == bytes([at % 256]) * SIZE for at in range(len(found)))
+        clean(directory)
+    assert unfinished > 0 or not LONG
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 3 << 20])
+def test_an_unfinished_part_of_a_growing_pool_is_dropped(directory: Path, size: int) -> None:
+    path = directory / "grown.pmem"
+    with pmemobj.create(path, elastic=True) as pool:
+        pool.root = {"list": [HEAPED]}
+    part = path / "parts" / "000001.pmem"
+    part.write_bytes(bytes(size))
     with pmemobj.open(path) as pool:
-        assert len(pool._file.files()) > 2
+        assert not part.exists()
+        with pytest.raises(pmemobj.PoolLockedError):
+            pmemobj.open(path)
+        for at in range(3):
+            pool.root["list"].append(bytes([at]) * SIZE)
+        assert part.stat().st_size == PART_SIZE
+    with pmemobj.open(path) as pool:
+        assert pool.root["list"][1:] == [bytes([at]) * SIZE for at in range(3)]
+
+
+def test_a_truncated_part_that_holds_something_is_kept(directory: Path) -> None:
+    path = directory / "truncated.pmem"
+    with pmemobj.create(path, elastic=True) as pool:
+        pool.root = [bytes([at]) * SIZE for at in range(1, 5)]
+    part = path / "parts" / "000001.pmem"
+    assert part.stat().st_size == PART_SIZE
+    os.truncate(part, 1 << 20)
+    content = part.read_bytes()
+    with pytest.raises(pmemobj.PoolError):
+        pmemobj.open(path)
+    assert part.read_bytes() == content
 
 
 def open_and_end(path: Path, end: str) -> Callable[[Any], None]:
