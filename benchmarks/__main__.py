@@ -180,12 +180,20 @@ def measured(group: Group, rounds: int, parent: Path) -> list[Result]:
     return results
 
 
+def put_on_page(page: Path, lines: list[str]) -> None:
+    before, _, rest = page.read_text("utf-8").partition("```text\n")
+    _, _, after = rest.partition("```\n")
+    block = "\n".join(lines).rstrip()
+    page.write_text(f"{before}```text\n{block}\n```\n{after}", "utf-8")
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="all, if none is named")
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--directory", type=Path, help="where the pools lie; default: temporary")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--page", type=Path, help="a page whose first text block is replaced")
     parser.add_argument("--list", action="store_true", help="name the groups and stop")
     chosen = parser.parse_args()
     unknown = set(chosen.groups) - {group.name for group in GROUPS}
@@ -204,14 +212,21 @@ def main() -> int:
         return 0
     parent = chosen.directory or Path(tempfile.gettempdir())
     about = machine()
-    print(f"Python {about['python']}, {about['processors']} processors, {about['system']}")
-    print(f"medians of {chosen.rounds} rounds; pools in {parent}\n")
+    lines = [
+        f"Python {about['python']}, {about['processors']} processors, {about['system']}",
+        f"medians of {chosen.rounds} rounds",
+        "",
+    ]
+    print("\n".join(lines))
     results: list[Result] = []
     for group in GROUPS:
         if not chosen.groups or group.name in chosen.groups:
             found = measured(group, chosen.rounds, parent)
             results += found
+            lines += table(group, found)
             print("\n".join(table(group, found)), flush=True)
+    if chosen.page is not None:
+        put_on_page(chosen.page, lines)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     record = [asdict(result) | {"median": result.median} for result in results]
     chosen.json.write_text(json.dumps({"machine": about, "results": record}, indent=1) + "\n")

@@ -240,7 +240,13 @@ static int bury_orphans(pmo_pool *pool) {
         }
     }
     pmo_map_clear(&pool->pins);
-    return pmo_op_end(pool, &op, status);
+    status = pmo_op_end(pool, &op, status);
+    if (status == PMO_FOREIGN_DEAD) {
+        /* What custom objects hold only their class knows: they stay, as garbage. */
+        pool->foreign_dead.count = 0;
+        status = pmo_tx_commit(pool);
+    }
+    return status;
 }
 
 static void detach(pmo_pool *pool) {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pmemobj.codecs import Batch, Encoded, EncodedKey, KeyBatch
-    from pmemobj.manager import MemoryManager
+    from pmemobj.values import ValueKeeper
 
 __all__ = ["Staging", "bind_batch", "bind_keys"]
 
@@ -91,7 +91,7 @@ class Staging:
     node) until ``build`` has made them.
     """
 
-    def __init__(self, mm: MemoryManager, where: Callable[[Any], str]) -> None:
+    def __init__(self, mm: ValueKeeper, where: Callable[[Any], str]) -> None:
         """*where* tells the path of a top-level value, for error messages."""
         self._mm = mm
         self._where = where

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from pmemobj.manager import MemoryManager
 
 __all__ = ["OpenTransaction", "Transaction", "TransactionKeeper"]
 
@@ -67,11 +66,13 @@ def _current_task() -> Any:
 class OpenTransaction:
     """The state of the one transaction that a manager has open."""
 
-    __slots__ = ("depth", "doomed", "task", "thread", "touched")
+    __slots__ = ("depth", "doomed", "implicit", "task", "thread", "touched")
 
     def __init__(self) -> None:
         self.depth = 1
         self.doomed = False
+        self.implicit = False
+        """One operation's own: caches stay on, they never hold what it may roll back."""
         self.thread = threading.get_ident()
         self.task = _current_task()
         self.touched: dict[int, Any] = {}
@@ -149,7 +150,7 @@ class Transaction:
 
     __slots__ = ("_mm", "_outer")
 
-    def __init__(self, mm: MemoryManager) -> None:
+    def __init__(self, mm: TransactionKeeper) -> None:
         self._mm = mm
         self._outer: list[int] = []  # for each begin, how many transactions were open around it
 
@@ -248,6 +249,10 @@ class TransactionKeeper:
         self.open_transaction: OpenTransaction | None = None
         self._unsettled: list[Any] | None = None
         self._ended = threading.Condition(self.lock)
+
+    def transaction(self) -> Transaction:
+        """A context manager that makes its block one atomic change; see Transaction. O(1)."""
+        return Transaction(self)
 
     def wait_turn(self) -> OpenTransaction | None:
         """Wait until no other thread has a transaction open; gives this thread's own, if any.

@@ -18,7 +18,7 @@ from pmemobj.errors import MissingClassError, PoolCorruptedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pmemobj.manager import MemoryManager
+    from pmemobj.objects import ObjectKeeper
 
 __all__ = ["TypeTable", "class_defined", "register_builtin"]
 
@@ -89,7 +89,7 @@ def _find(name: str) -> Any:
 class TypeTable:
     """The types of one pool."""
 
-    def __init__(self, mm: MemoryManager) -> None:
+    def __init__(self, mm: ObjectKeeper) -> None:
         self._mm = weakref.proxy(mm)
         self._names: dict[int, tuple[int, str, str]] = {}
         self._by_name: dict[tuple[int, str], int] = {}

@@ -566,7 +566,7 @@ def test_many_threads(pool: Pool, reopen: Reopen) -> None:
                         raise ZeroDivisionError
                 root["counts"][f"{number}-{turn}"] = "x" * chance.randrange(200)
                 root["objects"][number] = [turn, {"of": number}]
-                assert sum(root["accounts"]) == 100 * accounts
+                assert sum(root["accounts"][:]) == 100 * accounts
                 assert root["objects"][number][1]["of"] == number
         except BaseException as error:
             failures.append(error)
@@ -580,7 +580,7 @@ def test_many_threads(pool: Pool, reopen: Reopen) -> None:
     for again in (False, True):
         checked = reopen(pool) if again else pool
         root = checked.root
-        assert sum(root["accounts"]) == 100 * accounts
+        assert sum(root["accounts"][:]) == 100 * accounts
         assert sorted(root["log"]) == [
             (number, turn) for number in range(threads) for turn in range(rounds) if turn % 5
         ]

@@ -542,13 +542,9 @@ def custom_cycle(pool: Any) -> None:
 
 def count_up_and_down(pool: Any) -> None:
     oid = pool.root["list"]._p_oid
-    pool.mm.incref(oid)
-    pool.mm.decref(oid)
-
-
-def counted_in_transaction(pool: Any) -> None:
     with pool.transaction():
-        count_up_and_down(pool)
+        pool.mm.incref(oid)
+        pool.mm.decref(oid)
 
 
 def allocate_and_free(pool: Any) -> None:
@@ -567,7 +563,6 @@ SAME_CASES = [
     PoolCase("new without a home", library, lambda pool: pool.new(Account, HEAPED, 1, 2)),
     PoolCase("persisted without a home", library, lambda pool: pool.mm.persist((BLOB, [1]))),
     PoolCase("counted up and down", library, count_up_and_down),
-    PoolCase("counted in a transaction", library, counted_in_transaction),
     PoolCase("allocated and freed", library, allocate_and_free),
     PoolCase("gc of nothing", library, lambda pool: pool.gc() and pool.mm.persist(BLOB)),
     PoolCase("gc of cycles", library, lambda pool: pool.gc(), forget_cycles),

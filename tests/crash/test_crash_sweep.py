@@ -22,8 +22,9 @@ from crash_cases import (
     SET_CASES,
     Case,
     PoolCase,
+    with_ring,
 )
-from laboratory import LONG, Image, Laboratory, Scratch, canonical, watching
+from laboratory import LONG, Image, Laboratory, Scratch, canonical, inspect, watching
 
 import pmemobj
 from pmemobj.poolfile import boot_id
@@ -115,6 +116,28 @@ def test_a_crash_while_opening_or_closing_changes_nothing(laboratory: Laboratory
         pool.close()
     assert watch.points > 3
     laboratory.inspector.require(watch, [content], ending=True)
+
+
+def test_a_crash_while_closing_with_what_only_a_handle_keeps(laboratory: Laboratory) -> None:
+    """A container that dies with the session, and a custom object that dies with it."""
+    laboratory.create(with_ring_at_root)
+    pool = pmemobj.open(laboratory.path)
+    former = pool.root
+    with watching(laboratory.path) as watch:
+        pool.root = {"new": 1}
+        assert "ring" in former
+        content = canonical(pool.root)
+        pool.close()
+    states = [laboratory.inspector.content(watch.base, watch.images[0]), content]
+    laboratory.inspector.require(watch, states, ending=True)
+    with pmemobj.open(laboratory.path) as pool:  # this thread has no transaction open
+        pool.gc()
+        assert inspect(pool, garbage=0) == content
+
+
+def with_ring_at_root(pool: Any) -> None:
+    pool.root = {}
+    with_ring(pool)
 
 
 def test_another_boot_verifies_and_finds_the_same(laboratory: Laboratory) -> None:

@@ -1,0 +1,279 @@
+"""The objects of a pool: their handles, their classes, their life and death.
+
+A handle is registered when it is made and poisoned when its object turns out not to exist. The
+part of a memory manager below values.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pmemobj._native import failure, ffi, lib
+from pmemobj.errors import DetachedObjectError, MissingClassError
+from pmemobj.handles import HandleTable
+from pmemobj.transaction import OpenTransaction, TransactionKeeper
+from pmemobj.typetable import TypeTable
+
+__all__ = ["ObjectKeeper"]
+
+
+class ObjectKeeper(TransactionKeeper):
+    """The part of a memory manager that knows which objects have a handle."""
+
+    def __init__(self, pool_ptr: Any, type_table: TypeTable | None) -> None:
+        super().__init__()
+        self.ctx = ffi.gc(pool_ptr, lib.pmo_release)
+        self.closed = False
+        self.forked = False
+        self.handles = HandleTable(self._handle_died)
+        self._burying = False
+        self.custom = False
+        """Are there classes in the pool that lay out their memory by themselves?"""
+        try:
+            info = ffi.new("pmo_pool_info *")
+            status = lib.pmo_info(self.ctx, info)
+            if status:
+                raise failure(status, self.ctx)
+            self.uuid_lo = int(info.uuid_lo)
+            self.types = TypeTable(self) if type_table is None else type_table
+        except BaseException:
+            lib.pmo_abandon(self.ctx)  # or its release would call the pool clean
+            raise
+
+    def resurrect_offset(self, offset: int, type_code: int | None = None) -> Any:
+        """The live handle of the object at *offset* (see ValueKeeper)."""
+        raise NotImplementedError
+
+    def attend(self, handle: Any = None) -> None:
+        """Before an operation, if ``attention`` is set. Caller: holds the lock.
+
+        Waits for other threads' transactions, refuses other tasks', releases the objects of
+        dead handles. *handle*, if given, is about to change: inside an explicit transaction its
+        read cache is off until the end, so that nobody sees what may be rolled back.
+        """
+        state = self.wait_turn()
+        if state is None:
+            self.attention = self.custom
+            if self.custom and not self._burying and lib.pmo_tx_is_open(self.ctx):
+                # Ctrl-C came when the core had just said that custom objects had died.
+                self.unwind(0)
+            self.settle_rest()
+            if self.handles.dead or self.handles.undead:
+                self.release_dead()
+        elif handle is not None and not state.implicit and id(handle) not in state.touched:
+            state.touched[id(handle)] = handle
+            handle._p_suspend()
+
+    def attend_if_needed(self, handle: Any = None) -> None:
+        """Attend, if there is a reason. Caller: holds the lock."""
+        if self.attention:
+            self.attend(handle)
+
+    def finish(self, status: int, handle: Any = None) -> None:
+        """Act on a nonzero status of the core.
+
+        PMO_FOREIGN_DEAD: complete the operation: give the custom objects that died back, then
+        commit. Anything negative is raised.
+        """
+        if status == lib.PMO_FOREIGN_DEAD:
+            self._bury_foreign()
+        elif status == lib.PMO_EPOISONED or (status == lib.PMO_EINVAL and handle is not None):
+            self.raise_unless_usable()
+            raise self._gone(handle)
+        else:
+            raise failure(status, self.ctx)
+
+    def create(self, handle: Any) -> None:
+        """Make the empty stored object for a new handle of a container class."""
+        with self.lock:
+            self.attend_if_needed()
+            out = ffi.new("uint64_t *")
+            with self.transaction():
+                status = lib.pmo_object_new(self.ctx, self.types.code_of(type(handle)), out)
+                if status:
+                    raise failure(status, self.ctx)
+                handle._p_off = int(out[0])
+                self.adopt(handle)
+
+    def adopt(self, handle: Any) -> None:
+        """Pin the object of *handle* and enter it in the identity table."""
+        with self.lock:
+            offset = handle._p_oid[1]
+            status = lib.pmo_pin(self.ctx, offset)
+            if status:
+                self.finish(status, handle)
+            self.handles.add(offset, handle)
+
+    def enter_custom(self, obj: Any, offset: int) -> None:
+        """Write the header of a new custom object, and adopt it."""
+        with self.lock:
+            status = lib.pmo_object_stamp(self.ctx, offset, self.types.code_of(type(obj)))
+            if status:
+                raise failure(status, self.ctx)
+            self.adopt(obj)
+
+    def reclass(self, old: type, new: type, was_missing: bool) -> None:
+        """Live instances of *old* become instances of *new*, a later definition of it."""
+        for _, handle in self.handles.live():
+            if type(handle) is old:
+                try:
+                    handle.__class__ = new
+                except TypeError:  # another memory layout (__slots__): the handle stays as it was
+                    continue
+                if was_missing and hasattr(handle, "_v__init__"):
+                    handle._v__init__()
+
+    def settle(self, touched: list[Any]) -> None:
+        """See TransactionKeeper.settle."""
+        count = ffi.new("uint64_t *")
+        created = lib.pmo_tx_created(self.ctx, count)
+        for i in range(count[0]):
+            self.forget_object(created[i])
+        self.types.forget_undone()
+        for handle in touched:
+            handle._p_refresh()
+
+    def release_dead(self) -> None:
+        """Unpin the objects of handles that Python has dropped; frees those nothing refers to."""
+        offsets = self.handles.take_dead()
+        try:
+            while offsets:
+                status = lib.pmo_unpin(self.ctx, offsets[-1])
+                if status == lib.PMO_EOTHERPOOL:
+                    return  # when that transaction has ended
+                offsets.pop()
+                if status == lib.PMO_FOREIGN_DEAD:
+                    self.finish(status)
+        except BaseException:
+            if self.open_transaction is None:
+                self.unwind(0)
+            raise
+        finally:
+            if offsets:
+                self.handles.undead = offsets
+                self.attention = True
+
+    def drop_caches(self) -> None:
+        """Let every handle ask the core next time: after close and fork that gives the error."""
+        for _, handle in self.handles.live():
+            if hasattr(handle, "_p_refresh"):
+                handle._p_refresh()
+
+    def close(self) -> int:
+        """Close the pool in the core; gives its status. Waits for other threads' transactions."""
+        with self.lock:
+            state = self.wait_turn()
+            self.closed = True
+            status: int = lib.pmo_close(self.ctx)
+            self._forget(state)
+        return status
+
+    def abandon(self) -> None:
+        """Close without marking the pool as clean, and without any other write."""
+        with self.lock:
+            self.closed = True
+            lib.pmo_abandon(self.ctx)
+            self._forget(self.open_transaction)
+
+    def close_at_exit(self) -> None:
+        """Close, when the interpreter ends: whatever a thread is still doing, do not hang.
+
+        A pool in which another thread has a transaction open, or is at work, for more than a
+        second is left as it is; the next one to open it rolls that back.
+        """
+        if self.lock.acquire(timeout=1.0):
+            try:
+                state = self.open_transaction
+                me = threading.get_ident()
+                if state is not None and state.thread != me:
+                    self._ended.wait_for(lambda: self.open_transaction is None, timeout=1.0)
+                    state = self.open_transaction
+                if state is None or state.thread == me:
+                    self.closed = True
+                    lib.pmo_close(self.ctx)
+                    self._forget(state)
+                    return
+            finally:
+                self.lock.release()
+        ffi.gc(self.ctx, None)
+
+    def forget_parent(self) -> None:
+        """In a forked child: the pool is the parent's, and whoever held the lock is not here."""
+        TransactionKeeper.__init__(self)
+        self.forked = True
+        lib.pmo_leave_to_parent(self.ctx)
+        self.drop_caches()
+
+    def _forget(self, state: OpenTransaction | None) -> None:
+        self.open_transaction = None
+        self._ended.notify_all()
+        self.drop_caches()
+        if state is not None:
+            for handle in state.touched.values():
+                handle._p_refresh()
+
+    def _handle_died(self, ref: Any) -> None:
+        self.handles.dead.append(ref)
+        self.attention = True
+
+    def _gone(self, handle: Any) -> Exception:
+        if handle is not None and handle._p_oid[1] == 0:
+            return DetachedObjectError(
+                f"this {type(handle).__name__} belongs to no pool: make it with "
+                f"pool.new({type(handle).__name__}, ...)"
+            )
+        return failure(lib.PMO_EPOISONED, self.ctx)
+
+    def forget_object(self, offset: int) -> None:
+        """The object at *offset* was freed, or was never made."""
+        handle = self.handles.get(offset)
+        self.handles.remove(offset)
+        if handle is not None:
+            self._poison(handle)
+
+    def _poison(self, handle: Any) -> None:
+        if hasattr(handle, "_p_poison"):
+            handle._p_poison()
+        else:
+            handle._p_oid = (self.uuid_lo, 1)
+
+    def _bury_foreign(self) -> None:
+        if self._burying:
+            return
+        own = self.open_transaction is None
+        self._burying = True
+        try:
+            if own:
+                self.open_transaction = OpenTransaction()
+                self.attention = True
+            while True:
+                offset = lib.pmo_next_dead(self.ctx)
+                if offset == 0:
+                    break
+                self._bury_one(offset)
+            status = self._end(lib.pmo_tx_commit) if own else 0
+        except BaseException:
+            if own:
+                self.unwind(0)
+            elif self.open_transaction is not None:
+                self.open_transaction.doomed = True
+                lib.pmo_tx_doom(self.ctx)
+            raise
+        finally:
+            self._burying = False
+        if status:
+            raise failure(status, self.ctx)
+
+    def _bury_one(self, offset: int) -> None:
+        try:
+            handle = self.resurrect_offset(offset)
+        except MissingClassError:
+            handle = None  # what it alone refers to waits for the next gc
+        if hasattr(handle, "_p_deallocate"):
+            handle._p_deallocate()
+        status = lib.pmo_free(self.ctx, offset)
+        if status:
+            self.finish(status)
+        self.forget_object(offset)
+        del handle

@@ -1,0 +1,374 @@
+"""Values on their way into a pool and out of it: encoded, decoded, staged, made whole.
+
+The part of a memory manager that the containers use; the documented one is manager.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pmemobj import codecs
+from pmemobj._native import ffi, lib
+from pmemobj.codecs.leaves import float_from_bits
+from pmemobj.errors import (
+    DetachedObjectError,
+    ForeignObjectError,
+    PoolCorruptedError,
+    UnstorableError,
+)
+from pmemobj.objects import ObjectKeeper
+from pmemobj.staging import Staging, bind_batch, bind_keys
+from pmemobj.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pmemobj.codecs import Encoded, EncodedKey
+    from pmemobj.typetable import TypeTable
+
+__all__ = ["Storing", "ValueKeeper"]
+
+_ENCODERS = codecs.ENCODERS
+_DERIVED_KEYS = codecs.DERIVED_KEYS
+_REF = codecs.REF
+_INT = codecs.INT
+_FLOAT = codecs.FLOAT
+_FIRST_PAYLOAD = codecs.FIRST_PAYLOAD_TAG
+_READ = 4096
+_PLAIN = {lib.PMO_TYPE_TUPLE: tuple, lib.PMO_TYPE_FROZENSET: frozenset}
+
+
+class _Pending:
+    """A plain tuple or frozenset inside another one, not yet made."""
+
+    __slots__ = ("offset",)
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+
+class Storing(Transaction):
+    """The block in which staged values are stored; a transaction, if objects must be made.
+
+    Made by ValueKeeper.storing and its like.
+    """
+
+    __slots__ = ("_bind", "_keeps", "_kept", "_owner", "_staging")
+
+    _mm: ValueKeeper
+
+    def __init__(
+        self,
+        mm: ValueKeeper,
+        staging: Staging,
+        owner: Any,
+        bind: Callable[[], Any],
+        keeps: bool = False,
+    ) -> None:
+        """*bind* gives what the block gets; if *keeps*, and what must live as long."""
+        super().__init__(mm)
+        self._staging = staging
+        self._owner = owner
+        self._bind = bind
+        self._keeps = keeps
+        self._kept: Any = None
+
+    def __enter__(self) -> Any:
+        mm = self._mm
+        if not self._staging.builds:
+            mm.attend_if_needed(self._owner)
+            return self._bound()
+        outer = mm.transaction_depth() > 0
+        self.begin()
+        try:
+            if not outer and mm.open_transaction is not None:
+                mm.open_transaction.implicit = True
+            mm.attend_if_needed(self._owner)
+            self._staging.build()
+            return self._bound()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _bound(self) -> Any:
+        if not self._keeps:
+            return self._bind()
+        bound, self._kept = self._bind()
+        return bound
+
+    def _leave(self, kind: type[BaseException] | None) -> None:
+        if self._staging.builds:
+            super()._leave(kind)
+
+
+class ValueKeeper(ObjectKeeper):
+    """The part of a memory manager that turns Python values into stored ones, and back."""
+
+    def __init__(self, pool_ptr: Any, type_table: TypeTable | None) -> None:
+        super().__init__(pool_ptr, type_table)
+        self.value = ffi.new("pmo_value *")
+        """What the core reads into. Caller: holds the lock."""
+        self.pickled_types: set[type] = set()
+        self.allow_pickle = True
+
+    def encode(self, value: Any) -> Encoded | None:
+        """(tag, number, data) of a leaf or of a persistent object of this pool; None: convert it.
+
+        Raises:
+            ForeignObjectError: the object lives in another pool.
+        """
+        encoder = _ENCODERS.get(type(value), codecs.encode)
+        try:
+            encoded = encoder(value)
+        except UnstorableError:
+            return None  # staging names the place
+        return encoded or self.encode_persistent(value)
+
+    def encode_persistent(self, value: Any) -> Encoded | None:
+        """The reference to a persistent object, or None for anything else."""
+        oid = getattr(type(value), "_p_oid", None)
+        if oid is None and "_p_oid" not in getattr(value, "__dict__", ()):
+            return None
+        mm = value._p_mm
+        if mm is not self:
+            if isinstance(mm, ValueKeeper):
+                mm.raise_unless_usable()
+                raise ForeignObjectError(
+                    f"this {type(value).__name__} lives in another pool; store a copy of it: "
+                    "pmemobj.plain(x)"
+                )
+            raise DetachedObjectError(
+                f"this {type(value).__name__} belongs to no pool: make it with "
+                f"pool.new({type(value).__name__}, ...)"
+            )
+        return _REF, value._p_oid[1], b""
+
+    def encode_key(self, value: Any) -> EncodedKey:
+        """(tag, number, data, canon) of a key.
+
+        Raises:
+            TypeError: not hashable.
+            UnstorableError: hashable, but nothing that can be a stored key.
+        """
+        derived = _DERIVED_KEYS.get(type(value))
+        if derived is not None:
+            return (*derived(value), b"")
+        encoded = codecs.encode_key(value)
+        return self.encode_special_key(value) if encoded is None else encoded
+
+    def encode_special_key(self, value: Any) -> EncodedKey:
+        """As encode_key, for keys without a codec: persistent objects, nominated types."""
+        hash(value)
+        persistent = self.encode_persistent(value)
+        if persistent is not None:
+            hashed: Any = type(value).__hash__
+            if hashed is not object.__hash__:
+                raise UnstorableError(
+                    f"a persistent object is a key by its identity, but "
+                    f"{type(value).__name__} defines __eq__ or __hash__"
+                )
+            return (*persistent, b"")
+        if type(value) in self.pickled_types:
+            return codecs.encode_pickle_key(value)
+        raise UnstorableError(
+            f"{type(value).__name__} cannot be stored; only immutable values and persistent "
+            "objects that are compared by identity can be keys or set elements"
+        )
+
+    def decode(self, value: Any) -> Any:
+        """The Python value for a filled ``pmo_value *``. Caller: holds the lock."""
+        tag = value.tag
+        if tag == _INT:
+            return value.number
+        if tag == _REF:
+            return self.resurrect_offset(value.number, value.type)
+        if tag >= _FIRST_PAYLOAD:
+            number = value.number
+            return self.leaf(tag, number, ffi.unpack(value.data, number) if number else b"")
+        return self.leaf(tag, value.number, b"")
+
+    def read_batch(self, batch: Any) -> list[Any]:
+        """The Python values of a filled ``pmo_batch *``. Caller: holds the lock."""
+        return self._read_batch(batch, self.resurrect_offset)
+
+    def storing(self, value: Any, owner: Any, key: Any) -> Storing:
+        """A context manager for a value that encode gave None for: its (tag, number, data).
+
+        The value is checked completely before anything is touched; then, in one transaction
+        with what the block does, its objects are made. Caller: holds the lock, by a with
+        statement of its own.
+
+        Args:
+            value: what is to be stored.
+            owner: the container, or None.
+            key: its key or index there; for the path in errors.
+        """
+        staging = Staging(self, lambda _: self._place(owner, key))
+        batch = staging.values([value])
+
+        def bind() -> Encoded:
+            staging.located(batch)
+            return batch.tag, batch.numbers[0], batch.data
+
+        return Storing(self, staging, owner, bind)
+
+    def storing_many(self, values: list[Any], owner: Any, start: int) -> Storing:
+        """As storing: a ``pmo_batch *`` of many values, for positions *start* on."""
+        staging = Staging(self, lambda value: self._place(owner, start + _index_of(values, value)))
+        batch = staging.values(values)
+        return Storing(self, staging, owner, lambda: bind_batch(staging.located(batch)), True)
+
+    def storing_pairs(self, pairs: Iterable[tuple[Any, Any]], owner: Any) -> Storing:
+        """As storing: a ``pmo_keys *`` and a ``pmo_batch *`` of many key-value pairs."""
+        keys, values = [], []
+        for key, value in pairs:
+            keys.append(key)
+            values.append(value)
+        staging = Staging(self, lambda v: self._place(owner, _key_of(keys, values, v)))
+        key_batch, batch = staging.pairs(keys, values)
+
+        def bind() -> tuple[tuple[Any, Any], Any]:
+            bound_keys, kept_keys = bind_keys(key_batch)
+            bound, kept = bind_batch(staging.located(batch))
+            return (bound_keys, bound), (kept_keys, kept)
+
+        return Storing(self, staging, owner, bind, True)
+
+    def storing_keys(self, keys: list[Any], owner: Any) -> Storing:
+        """As storing: a ``pmo_keys *`` of many keys or set elements."""
+        staging = Staging(self, lambda _: self.name_of(owner))
+        key_batch = staging.keys(keys)
+        return Storing(self, staging, owner, lambda: bind_keys(key_batch), True)
+
+    def name_of(self, owner: Any) -> str:
+        """What an error message calls a container: ``root``, or its class."""
+        if owner is None:
+            return "value"
+        value = ffi.new("pmo_value *")
+        with self.lock:
+            status = lib.pmo_root_get(self.ctx, value)
+        is_root = status == 0 and value.tag == _REF and value.number == owner._p_oid[1]
+        return "root" if is_root else f"<{type(owner).__name__}>"
+
+    def resurrect_offset(self, offset: int, type_code: int | None = None) -> Any:
+        """The live handle (or plain value) of the object at *offset*. Caller: holds the lock."""
+        handle = self.handles.get(offset)
+        if handle is not None:
+            return handle
+        if type_code is None:
+            type_code = self._type_at(offset)
+        if type_code in _PLAIN:
+            return self._plain(offset)
+        if type_code == lib.PMO_TYPE_BLOB:
+            return self._blob(offset)
+        cls: Any = self.types.class_of(type_code)
+        handle = cls.__new__(cls)
+        handle._p_resurrect(self, (self.uuid_lo, offset))
+        if self.handles.get(offset) is not handle:
+            self.adopt(handle)
+        return handle
+
+    def leaf(self, tag: int, number: int, payload: bytes) -> Any:
+        """The immutable value of a stored form, for every tag but REF."""
+        if tag == _FLOAT:
+            return float_from_bits(number)
+        return codecs.decode(tag, number, payload, self.allow_pickle)
+
+    def _type_at(self, offset: int) -> int:
+        info = ffi.new("pmo_object_info *")
+        status = lib.pmo_object_info_get(self.ctx, offset, info)
+        if status:
+            self.finish(status)
+        return int(info.type)
+
+    def _blob(self, offset: int) -> Any:
+        value = ffi.new("pmo_value *")
+        status = lib.pmo_blob_get(self.ctx, offset, value)
+        if status:
+            self.finish(status)
+        return self.decode(value)
+
+    def _read_batch(self, batch: Any, resolve: Callable[[int], Any]) -> list[Any]:
+        count = batch.count
+        if count == 0:
+            return []
+        tags = None
+        # Copies: resolving a reference may read another run into the same memory.
+        if batch.tags != ffi.NULL:
+            tags = ffi.buffer(batch.tags, count)[:]
+        numbers = ffi.buffer(batch.numbers, 8 * count)[:]
+        data = ffi.buffer(batch.data, batch.data_length)[:] if batch.data_length else b""
+        return codecs.decode_batch(
+            count, batch.tag, tags, numbers, data, resolve, self.allow_pickle
+        )
+
+    def _elements(self, offset: int, resolve: Callable[[int], Any]) -> list[Any]:
+        """All elements of the plain tuple or frozenset at *offset*."""
+        batch = ffi.new("pmo_batch *")
+        elements: list[Any] = []
+        if self._type_at(offset) == lib.PMO_TYPE_TUPLE:
+            length = lib.pmo_length(self.ctx, offset)
+            while len(elements) < length:
+                status = lib.pmo_sequence_read(self.ctx, offset, len(elements), _READ, batch)
+                if status:
+                    self.finish(status)
+                elements += self._read_batch(batch, resolve)
+            return elements
+        start, following = 0, ffi.new("uint64_t *")
+        while True:
+            status = lib.pmo_table_read(
+                self.ctx, offset, start, start + _READ, batch, ffi.NULL, following
+            )
+            if status:
+                self.finish(status)
+            if batch.count == 0 and following[0] <= start:
+                return elements
+            elements += self._read_batch(batch, resolve)
+            start = following[0]
+
+    def _shallow(self, offset: int) -> Any:
+        handle = self.handles.get(offset)
+        if handle is not None:
+            return handle
+        code = self._type_at(offset)
+        return _Pending(offset) if code in _PLAIN else self.resurrect_offset(offset, code)
+
+    def _plain(self, offset: int) -> Any:
+        """The plain tuple or frozenset at *offset*, however deep others are nested in it."""
+        made: dict[int, Any] = {}
+        open_parts: dict[int, list[Any]] = {}
+        work = [offset]
+        while work:
+            at = work[-1]
+            if at in made:
+                work.pop()
+                continue
+            if at not in open_parts:
+                parts = open_parts[at] = self._elements(at, self._shallow)
+                waiting = [p.offset for p in parts if type(p) is _Pending and p.offset not in made]
+                if any(part in open_parts for part in waiting):
+                    raise PoolCorruptedError("a stored tuple contains itself", offset=at)
+                if waiting:
+                    work += waiting
+                    continue
+            parts = [made[p.offset] if type(p) is _Pending else p for p in open_parts.pop(at)]
+            made[at] = _PLAIN[self._type_at(at)](parts)
+            work.pop()
+        return made[offset]
+
+    def _place(self, owner: Any, key: Any) -> str:
+        name = self.name_of(owner)
+        if owner is None or key is None:
+            return name
+        return name + (f".{key}" if hasattr(owner, "_v__init__") else f"[{key!r}]")
+
+
+def _index_of(values: list[Any], value: Any) -> int:
+    return next(i for i, item in enumerate(values) if item is value)
+
+
+def _key_of(keys: list[Any], values: list[Any], value: Any) -> Any:
+    for key, item in zip(keys, values, strict=True):
+        if item is value:
+            return key
+    return value
