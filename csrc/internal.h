@@ -200,6 +200,22 @@ int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status);
 static inline bool pmo_op_joined(const pmo_op *op) {
     return !op->own;
 }
+/* A word of the pool that is to change. */
+typedef struct pmo_word {
+    uint64_t *place;
+    uint64_t value;
+} pmo_word;
+#define PMO_WORDS_MAX 4u
+/* May this operation be a publication instead of a transaction? Only outside of any. */
+bool pmo_may_publish(const pmo_pool *pool);
+/* Change up to PMO_WORDS_MAX words, all or none: libpmemobj's redo log, at half the cost of
+ * a transaction. What they lead to must have been flushed (pmo_fresh) before. */
+int pmo_publish(pmo_pool *pool, const pmo_word *words, uint32_t count);
+/* Overwrite a cell that holds neither reference nor heap bytes by another such one. */
+int pmo_publish_cell(pmo_pool *pool, pmo_cell *cell, const pmo_cell *made);
+static inline bool pmo_cell_is_plain(const pmo_cell *cell) {
+    return cell->tag < PMO_REF || (cell->tag >= PMO_STR && cell->len <= PMO_INLINE_MAX);
+}
 /* Snapshot, so that the caller may change these bytes. */
 int pmo_undo(pmo_pool *pool, void *address, uint64_t size);
 /* These bytes were no part of the state before the transaction: flush only.

@@ -160,6 +160,7 @@ typedef struct pmo_gc_report {
 
 typedef struct pmo_counters {
     uint64_t transactions;
+    uint64_t publications; /* changes of a few words, made without a transaction */
     uint64_t undo_records;
     uint64_t undo_bytes;
     uint64_t fresh_bytes;

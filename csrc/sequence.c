@@ -208,10 +208,32 @@ static int set(pmo_pool *pool, pmo_container *list, int64_t index, uint32_t tag,
     return put_heap_state(pool, list, &heap);
 }
 
+/* Replace a value without reference or heap bytes by a number. PMO_EMISSING: it is not so. */
+static int set_published(pmo_pool *pool, uint64_t offset, int64_t index, uint32_t tag,
+                         int64_t number) {
+    pmo_container *list = NULL;
+    uint64_t at = 0;
+    PMO_TRY(pmo_container_at(pool, offset, LAYOUT, &list));
+    PMO_TRY(position(list, index, &at));
+    pmo_cell *cell = &cells_of(pool, list)[at];
+    if (!pmo_cell_is_plain(cell)) {
+        return PMO_EMISSING;
+    }
+    pmo_cell made;
+    pmo_cells_fill(tag, &number, 1, &made);
+    return pmo_publish_cell(pool, cell, &made);
+}
+
 int pmo_sequence_set(pmo_pool *pool, uint64_t offset, int64_t index, uint32_t tag,
                      int64_t number, const char *data) {
     pmo_op op;
     pmo_container *list = NULL;
+    if (tag >= PMO_NONE && tag < PMO_REF && pmo_may_publish(pool)) {
+        int status = set_published(pool, offset, index, tag, number);
+        if (status != PMO_EMISSING) {
+            return status;
+        }
+    }
     PMO_TRY(enter(pool, offset, &op, &list));
     return pmo_op_end(pool, &op, set(pool, list, index, tag, number, data));
 }
@@ -232,10 +254,33 @@ static int append(pmo_pool *pool, pmo_container *list, uint32_t tag, int64_t num
     return PMO_OK;
 }
 
+/* Append a value without reference or payload where there is room: three words change. */
+static int append_published(pmo_pool *pool, pmo_container *list, uint32_t tag, int64_t number) {
+    uint64_t used = list->state.used;
+    pmo_cell *cell = &cells_of(pool, list)[used];
+    pmo_activate(pool);
+    pmo_cells_fill(tag, &number, 1, cell);
+    pmo_fresh(pool, cell, sizeof *cell);
+    pmo_state after = list->state;
+    after.length = after.used = used + 1;
+    const pmo_word words[3] = {
+        {&list->state.length, after.length},
+        {&list->state.used, after.used},
+        {&list->state.check, pmo_state_check(&after)},
+    };
+    return pmo_publish(pool, words, 3);
+}
+
 int pmo_sequence_append(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                         const char *data) {
     pmo_op op;
     pmo_container *list = NULL;
+    if (tag >= PMO_NONE && tag < PMO_REF && pmo_may_publish(pool)) {
+        PMO_TRY(pmo_container_at(pool, offset, LAYOUT, &list));
+        if (has_room(list, list->state.used + 1, 0)) {
+            return append_published(pool, list, tag, number);
+        }
+    }
     PMO_TRY(enter(pool, offset, &op, &list));
     return pmo_op_end(pool, &op, append(pool, list, tag, number, data));
 }

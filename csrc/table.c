@@ -131,6 +131,28 @@ static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pair *pa
     return PMO_OK;
 }
 
+/* Replace a value without reference or heap bytes by a number. PMO_EMISSING: it is not so. */
+static int replace_published(pmo_pool *pool, uint64_t offset, const pair *pair) {
+    pmo_container *container = NULL;
+    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
+    const pmo_table table = pmo_table_of(pool, container);
+    pmo_key key;
+    uint64_t entry;
+    uint64_t slot;
+    if (table.layout != PMO_LAYOUT_DICT) {
+        return PMO_EMISSING;
+    }
+    PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
+    PMO_TRY(pmo_table_locate(pool, &table, &key, &entry, &slot));
+    pmo_cell *place = pmo_entry_value(pmo_table_entry(&table, entry));
+    if (!pmo_cell_is_plain(place)) {
+        return PMO_EMISSING;
+    }
+    pmo_cell made;
+    pmo_cells_fill(pair->value.tag, &pair->value.number, 1, &made);
+    return pmo_publish_cell(pool, place, &made);
+}
+
 int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                   const char *data, const char *canon, uint64_t canon_length,
                   uint32_t value_tag, int64_t value_number, const char *value_data) {
@@ -140,6 +162,12 @@ int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
         .canon = canon,
         .canon_length = canon_length,
     };
+    if (value_tag >= PMO_NONE && value_tag < PMO_REF && pmo_may_publish(pool)) {
+        int status = replace_published(pool, offset, &pair);
+        if (status != PMO_EMISSING) {
+            return status;
+        }
+    }
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     return pmo_op_end(pool, &op, set(pool, offset, &op, &pair));

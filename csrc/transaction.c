@@ -164,6 +164,33 @@ int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status) {
     return status;
 }
 
+bool pmo_may_publish(const pmo_pool *pool) {
+    return !pool->tx_open && pool->inject == 0 && pmo_usable(pool) == PMO_OK &&
+           pmemobj_tx_stage() == TX_STAGE_NONE;
+}
+
+int pmo_publish(pmo_pool *pool, const pmo_word *words, uint32_t count) {
+    struct pobj_action actions[PMO_WORDS_MAX];
+    pmo_activate(pool);
+    for (uint32_t i = 0; i < count; i++) {
+        pmemobj_set_value(pool->pop, &actions[i], words[i].place, words[i].value);
+    }
+    if (pmemobj_publish(pool->pop, actions, count) != 0) {
+        return errno == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, errno);
+    }
+    pool->writes++;
+    pool->counters.publications++;
+    return PMO_OK;
+}
+
+int pmo_publish_cell(pmo_pool *pool, pmo_cell *cell, const pmo_cell *made) {
+    uint64_t *place = (uint64_t *)(void *)cell;
+    uint64_t value[2];
+    memcpy(value, made, sizeof value);
+    const pmo_word words[2] = {{&place[0], value[0]}, {&place[1], value[1]}};
+    return pmo_publish(pool, words, 2);
+}
+
 int pmo_undo(pmo_pool *pool, void *address, uint64_t size) {
     if (pmo_injected(pool)) {
         return pmo_fail_full(pool, size);

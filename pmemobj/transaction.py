@@ -8,9 +8,9 @@ one can only be rolled back.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["OpenTransaction", "Transaction", "TransactionKeeper"]
-
-log = logging.getLogger(__name__)
 
 
 class _ThreadEnd:
@@ -387,7 +385,12 @@ class TransactionKeeper:
             if state is None or state.thread != threading.get_ident():
                 return
             self._end(lib.pmo_tx_abort)
-        log.warning("a thread has ended with a transaction open, which was rolled back")
+        # Not logged: a log record asks for the current thread, which threading has forgotten.
+        warnings.warn(
+            "a thread has ended with a transaction open, which was rolled back",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
     def raise_unless_usable(self) -> None:
         """Raise if the pool is closed, or belongs to the process that this one forked from.

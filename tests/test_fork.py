@@ -203,11 +203,10 @@ def test_the_parents_death_releases_the_lock_while_a_child_lives(
         import os, sys, pmemobj
         pool = pmemobj.create(sys.argv[1], 32 << 20, elastic=sys.argv[2] == "True")
         pool.root = [b"x" * (6 << 20), b"y" * (6 << 20)]
-        child = os.fork()
-        if child == 0:
+        if os.fork() == 0:
+            print(os.getpid(), flush=True)
             sys.stdin.read()
             os._exit(0)
-        print(child, flush=True)
         os.wait()
     """
     process = subprocess.Popen(

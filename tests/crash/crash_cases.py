@@ -217,7 +217,7 @@ DICT_CASES = [
     Case(
         "dict update in place",
         filled(40),
-        lambda x: x.update({1: 2, 3: [1], 99: 100}),
+        lambda x: x.update({1: 2, 3: [1]} | {n: n for n in range(90, 100)}),
         lambda x: x.update({"room": 1}) or x.__delitem__("room"),
     ),
     Case("dict update many", entries(), lambda x: x.update(filled(100))),
@@ -302,6 +302,15 @@ def nothing() -> dict[str, Any]:
 
 def library() -> dict[str, Any]:
     return {"list": mixture(), "dict": entries(), "set": members(), "more": {"deep": [[[HEAPED]]]}}
+
+
+def holed_tables(pool: Any) -> None:
+    """A dict and a set whose last entry comes after holes."""
+    pool.root["holed dict"] = {f"{HEAPED} {i}": f"{i} {HEAPED}" for i in range(7)}
+    pool.root["holed set"] = pool.new(pmemobj.PersistentSet, [f"{HEAPED} {i}" for i in range(7)])
+    for i in (4, 5):
+        del pool.root["holed dict"][f"{HEAPED} {i}"]
+        pool.root["holed set"].remove(f"{HEAPED} {i}")
 
 
 def with_account(pool: Any) -> None:
@@ -390,6 +399,24 @@ def grow_and_shrink(root: Any) -> None:
         root["dict"][i] = f"{HEAPED} {i}" * 3
     for i in range(10):
         del root["dict"][i]
+
+
+def refill_holes(root: Any) -> None:
+    """Take back the end of a table with the holes before it, and write there again."""
+    for x in (root["holed dict"], root["holed set"]):
+        (x.popitem if hasattr(x, "popitem") else x.pop)()
+    root["holed dict"].update({f"{HEAPED} {i}": i for i in range(3)})
+    root["holed set"].update(range(100, 103))
+
+
+def refill_emptied(root: Any) -> None:
+    """Empty tables entry by entry, which keeps their bodies, and fill them again."""
+    for name in ("holed dict", "holed set"):
+        x = root[name]
+        for key in list(x):
+            x.__delitem__(key) if name == "holed dict" else x.remove(key)
+    root["holed dict"]["new"] = HEAPED.upper()
+    root["holed set"].add(HEAPED.upper())
 
 
 def swap_shared(root: Any) -> None:
@@ -500,6 +527,8 @@ POOL_CASES = [
         ),
     ),
     PoolCase("transaction moving", library, transact(move_between)),
+    PoolCase("transaction refilling holes", nothing, transact(refill_holes), holed_tables),
+    PoolCase("transaction refilling emptied", nothing, transact(refill_emptied), holed_tables),
     PoolCase("transaction reusing a list", library, transact(reuse_list)),
     PoolCase("transaction reusing a dict", library, transact(reuse_dict)),
     PoolCase("transaction reusing a set", library, transact(reuse_set)),
@@ -626,6 +655,8 @@ def failing_constructor(pool: Any) -> None:
 
 
 ABORT_CASES = [
+    PoolCase("aborted refilling of holes", nothing, rolled_back(refill_holes), holed_tables),
+    PoolCase("aborted refilling of emptied", nothing, rolled_back(refill_emptied), holed_tables),
     PoolCase("aborted list", library, rolled_back(reuse_list)),
     PoolCase("aborted dict", library, rolled_back(reuse_dict)),
     PoolCase("aborted set", library, rolled_back(reuse_set)),

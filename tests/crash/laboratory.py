@@ -280,9 +280,9 @@ class Watch:
         self._refresh()
         if "kill" in self.kinds:
             self._keep("kill", dict(self._volatile))
-        if "cut" in self.kinds and (LONG or last or self.points % 2):
+        if "cut" in self.kinds and (LONG or last or self.points % 3 == 0):
             self._keep("cut", dict(self._durable))
-        if "mixed" in self.kinds and self._dirty and (LONG or self.points % 4 == 0):
+        if "mixed" in self.kinds and self._dirty and (LONG or self.points % 5 == 0):
             for _ in range(3 if LONG else 1):
                 pages = dict(self._durable)
                 pages.update((number, self._mixed(number)) for number in self._dirty)
@@ -355,7 +355,7 @@ class Inspector:
         pool = self.open_image(base, image)
         try:
             assert ending or not pool.recovery.clean
-            found = inspect(pool, garbage=0)
+            found = inspect(pool, garbage=None if pool.recovery.clean else 0)
             if TALLY.images % 16 == 0:
                 pool.root = [pool.root, "and it works"]
                 pool.close()
