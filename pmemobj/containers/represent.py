@@ -29,7 +29,7 @@ _GONE = {
 
 class _State(threading.local):
     def __init__(self) -> None:
-        self.active: set[int] = set()
+        self.active: dict[int, None] = {}
         self.room = 0
 
 
@@ -58,7 +58,9 @@ def represent(
         return again
     if not state.active:
         state.room = MAX_CHARACTERS
-    state.active.add(mark)
+    active = state.active
+    # No calls here and in finally: Ctrl-C or a full stack could keep one from taking effect.
+    active[mark] = None
     try:
         shown: list[str] = []
         for before, value in items:
@@ -72,7 +74,7 @@ def represent(
         reason = next(words for kind, words in _GONE.items() if isinstance(error, kind))
         return f"<{type(handle).__name__} {reason}>"
     finally:
-        state.active.discard(mark)
+        del active[mark]
     if not shown and empty is not None:
         return empty
     return f"{opening}{', '.join(shown)}{closing}"
