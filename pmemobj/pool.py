@@ -211,11 +211,12 @@ class PersistentObjectPool:
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            status = lib.pmo_root_get(mm.ctx, mm.value)
+            read = mm.value
+            status = lib.pmo_root_get(mm.ctx, read)
             if status:
                 mm.finish(status)
             # Held, so that its read cache outlives the expression pool.root["x"].
-            self._root = mm.decode(mm.value)
+            self._root = mm.decode(read)
             return self._root
 
     @root.setter

@@ -34,6 +34,7 @@ _REF = codecs.REF
 _INT = codecs.INT
 _FLOAT = codecs.FLOAT
 _FIRST_PAYLOAD = codecs.FIRST_PAYLOAD_TAG
+_VALUE = ffi.typeof("pmo_value *")
 _READ = 4096
 _PLAIN = {lib.PMO_TYPE_TUPLE: tuple, lib.PMO_TYPE_FROZENSET: frozenset}
 
@@ -106,10 +107,16 @@ class ValueKeeper(ObjectKeeper):
 
     def __init__(self, pool_ptr: Any, type_table: TypeTable | None) -> None:
         super().__init__(pool_ptr, type_table)
-        self.value = ffi.new("pmo_value *")
-        """What the core reads into. Caller: holds the lock."""
         self.pickled_types: set[type] = set()
         self.allow_pickle = True
+
+    @property
+    def value(self) -> Any:
+        """A new ``pmo_value *`` for the core to read into.
+
+        One for each read: a signal handler or a ``__del__`` may read while another is decoded.
+        """
+        return ffi.new(_VALUE)
 
     def encode(self, value: Any) -> Encoded | None:
         """(tag, number, data) of a leaf or of a persistent object of this pool; None: convert it.
