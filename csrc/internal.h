@@ -110,8 +110,9 @@ int pmo_buffer_reserve(pmo_buffer *buffer, uint64_t extra);
 void pmo_stream_reset(pmo_stream *stream);
 /* Append one decoded value. */
 int pmo_stream_push(pmo_stream *stream, const pmo_value *value);
-/* The stream as a batch: tags is NULL when all tags are the same. */
-void pmo_stream_batch(const pmo_stream *stream, pmo_batch *batch);
+/* The stream as a batch, which takes its memory over: tags is NULL when all tags are the same.
+ */
+void pmo_stream_batch(pmo_stream *stream, pmo_batch *batch);
 /* 64-bit keyed hash of bytes (SipHash-1-3). */
 uint64_t pmo_hash_bytes(const uint64_t key[2], const void *data, uint64_t length);
 

@@ -109,6 +109,7 @@ typedef struct pmo_batch {
     const char *data;
     uint64_t data_length;
     uint32_t tag;
+    void *owned[3]; /* what a read allocated for it, see pmo_batch_release */
 } pmo_batch;
 
 /* A run of keys. canon_lengths is NULL when the core can derive every canon;
@@ -235,6 +236,9 @@ const uint64_t *pmo_tx_created(pmo_pool *pool, uint64_t *count);
 /* Fail the nth allocation or snapshot from now on as if the pool were full; 0: never. */
 void pmo_inject_failure(pmo_pool *pool, uint64_t nth);
 
+/* Free what a read allocated for this batch; its pointers are dead then. Idempotent. */
+void pmo_batch_release(pmo_batch *batch);
+
 /* ---- gather.c: help for whoever makes batches --------------------------------- */
 
 /* numbers[i] = the integer in record i of letter + width bytes (4, sign-extended, or
@@ -296,8 +300,8 @@ int pmo_sequence_delete_stride(pmo_pool *pool, uint64_t offset, uint64_t start, 
 int pmo_sequence_permute(pmo_pool *pool, uint64_t offset, const uint64_t *order,
                          uint64_t count);
 int pmo_sequence_reverse(pmo_pool *pool, uint64_t offset);
-/* Up to limit values from start on; batch points into the pool object's scratch
- * memory, valid until the next call. May stop early to bound the memory. */
+/* Up to limit values from start on, in memory that pmo_batch_release frees. May stop
+ * early to bound the memory. */
 int pmo_sequence_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t limit,
                       pmo_batch *batch);
 

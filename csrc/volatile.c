@@ -142,7 +142,7 @@ int pmo_stream_push(pmo_stream *stream, const pmo_value *value) {
     return PMO_OK;
 }
 
-void pmo_stream_batch(const pmo_stream *stream, pmo_batch *batch) {
+void pmo_stream_batch(pmo_stream *stream, pmo_batch *batch) {
     const uint8_t *tags = (const uint8_t *)stream->tags.bytes;
     uint64_t count = stream->tags.length;
     bool uniform = count == 0 || memcmp(tags, tags + 1, count - 1) == 0;
@@ -153,7 +153,16 @@ void pmo_stream_batch(const pmo_stream *stream, pmo_batch *batch) {
         .data = stream->data.bytes,
         .data_length = stream->data.length,
         .tag = count ? tags[0] : PMO_EMPTY,
+        .owned = {stream->tags.bytes, stream->numbers.bytes, stream->data.bytes},
     };
+    *stream = (pmo_stream){0};
+}
+
+void pmo_batch_release(pmo_batch *batch) {
+    for (int i = 0; i < 3; i++) {
+        free(batch->owned[i]);
+    }
+    *batch = (pmo_batch){0};
 }
 
 static inline uint64_t rotate(uint64_t x, int bits) {

@@ -138,10 +138,12 @@ class Peeker:
                     self._context, offset, start, start + window, batch, ffi.NULL, position
                 )
             )
+            count = batch.count
             found.extend(_cells_of(batch))
+            lib.pmo_batch_release(batch)
             if len(found) >= limit or position[0] == start:
                 break
-            window = _SCAN if batch.count else min(2 * window, _LARGEST_SCAN)
+            window = _SCAN if count else min(2 * window, _LARGEST_SCAN)
         return found[:limit]
 
     def entry(self, offset: int, key: Cell) -> Cell:

@@ -296,18 +296,14 @@ class ValueKeeper(ObjectKeeper):
         return self.decode(value)
 
     def _read_batch(self, batch: Any, resolve: Callable[[int], Any]) -> list[Any]:
-        count = batch.count
-        if count == 0:
-            return []
-        tags = None
-        # Copies: resolving a reference may read another run into the same memory.
+        count, tag, tags, data = batch.count, batch.tag, None, b""
         if batch.tags != ffi.NULL:
             tags = ffi.buffer(batch.tags, count)[:]
-        numbers = ffi.buffer(batch.numbers, 8 * count)[:]
-        data = ffi.buffer(batch.data, batch.data_length)[:] if batch.data_length else b""
-        return codecs.decode_batch(
-            count, batch.tag, tags, numbers, data, resolve, self.allow_pickle
-        )
+        numbers = ffi.buffer(batch.numbers, 8 * count)[:] if count else b""
+        if batch.data_length:
+            data = ffi.buffer(batch.data, batch.data_length)[:]
+        lib.pmo_batch_release(batch)
+        return codecs.decode_batch(count, tag, tags, numbers, data, resolve, self.allow_pickle)
 
     def _elements(self, offset: int, resolve: Callable[[int], Any]) -> list[Any]:
         """All elements of the plain tuple or frozenset at *offset*."""

@@ -246,15 +246,17 @@ class Run(NamedTuple):
 
 
 def capture(batch: Any) -> Run:
-    """Copy a filled batch before anything else can reuse the core's scratch memory."""
+    """Copy a filled batch, and give its memory back."""
     count = batch.count
-    return Run(
+    run = Run(
         count,
         batch.tag,
         bytes(ffi.buffer(batch.tags, count)) if batch.tags else None,
         bytes(ffi.buffer(batch.numbers, 8 * count)) if count else b"",
         bytes(ffi.buffer(batch.data, batch.data_length)) if batch.data_length else b"",
     )
+    lib.pmo_batch_release(batch)
+    return run
 
 
 _set_manager = Stored.__dict__["_p_mm"].__set__
