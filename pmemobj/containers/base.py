@@ -222,7 +222,7 @@ class Stored:
 
 
 class Run(NamedTuple):
-    """A batch, copied out of the core's scratch memory."""
+    """A batch, copied out of the core's memory."""
 
     length: int
     tag: int
