@@ -321,7 +321,8 @@ int pmo_table_update(pmo_pool *pool, uint64_t offset, const pmo_keys *keys,
                      const pmo_batch *values);
 int pmo_table_clear(pmo_pool *pool, uint64_t offset);
 /* Live entries at positions start..stop-1, in order; *next is the position after
- * the last one looked at (it may stop early). values may be NULL. */
+ * the last one looked at (it may stop early). Holes before the first entry are not looked
+ * at: *next may then lie behind stop. values may be NULL. */
 int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
                    pmo_batch *keys, pmo_batch *values, uint64_t *next);
 

@@ -215,6 +215,25 @@ static int trim(pmo_pool *pool, pmo_table *table) {
     return PMO_OK;
 }
 
+/* Keep the number of the first live entry in the hole before it, if that is entry 0: who
+ * always deletes the first one is then led past the holes. Each is passed once here. */
+static int note_first(pmo_pool *pool, const pmo_table *table, uint64_t emptied) {
+    uint64_t first = 0;
+    PMO_TRY(pmo_table_first(pool, table, &first));
+    if (emptied != first) {
+        return PMO_OK;
+    }
+    while (first < table->used && pmo_table_entry(table, first)->key.tag == PMO_EMPTY) {
+        first++;
+    }
+    pmo_set_entry *zeroth = pmo_table_entry(table, 0);
+    if (emptied > 0) {
+        PMO_TRY(pmo_undo(pool, &zeroth->hash, sizeof zeroth->hash));
+    }
+    zeroth->hash = first;
+    return PMO_OK;
+}
+
 static int delete_entry(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t slot) {
     pmo_table *table = &change->table;
     pmo_set_entry *entry = pmo_table_entry(table, i);
@@ -229,7 +248,7 @@ static int delete_entry(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t
     }
     memset(entry, 0, table->stride);
     table->length--;
-    return i == table->used - 1 ? trim(pool, table) : PMO_OK;
+    return i == table->used - 1 ? trim(pool, table) : note_first(pool, table, i);
 }
 
 static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pair *pair) {

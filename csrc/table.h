@@ -55,6 +55,8 @@ static inline pmo_set_entry *pmo_table_entry(const pmo_table *table, uint64_t i)
 static inline pmo_cell *pmo_entry_value(pmo_set_entry *entry) {
     return (pmo_cell *)(void *)((char *)entry + offsetof(pmo_dict_entry, value));
 }
+/* Entries before it are holes; found without looking at them. */
+int pmo_table_first(pmo_pool *pool, const pmo_table *table, uint64_t *first);
 /* Index slots that a table of this capacity has. */
 uint64_t pmo_table_slots(uint64_t capacity);
 /* The entry an index slot names, checked. */

@@ -88,7 +88,9 @@ static int move_entries(pmo_pool *pool, const pmo_table *from, bool keep_places,
             return miscounted(pool, from);
         }
         if (hole) {
-            memset(pmo_table_entry(to, to->used++), 0, to->stride);
+            pmo_set_entry *entry = pmo_table_entry(to, to->used++);
+            memset(entry, 0, to->stride);
+            entry->hash = pmo_table_entry(from, i)->hash;
         } else {
             PMO_TRY(move_entry(pool, from, i, to));
         }

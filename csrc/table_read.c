@@ -41,6 +41,14 @@ uint64_t pmo_table_slots(uint64_t capacity) {
     return slots;
 }
 
+int pmo_table_first(pmo_pool *pool, const pmo_table *table, uint64_t *first) {
+    const pmo_set_entry *entry = pmo_table_entry(table, 0);
+    *first = table->used > 0 && entry->key.tag == PMO_EMPTY ? entry->hash : 0;
+    return *first <= table->used ? PMO_OK
+                                 : pmo_corrupt(pool, pmo_offset_of(pool, entry),
+                                               "a first entry past a table's last");
+}
+
 int pmo_slot_entry(pmo_pool *pool, const pmo_table *table, uint64_t slot, uint64_t *entry) {
     uint32_t named = table->index[slot];
     if (named < PMO_SLOT_BIAS || named - PMO_SLOT_BIAS >= table->used) {
@@ -129,7 +137,9 @@ int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
     if (stop > table.used) {
         stop = table.used;
     }
-    uint64_t at = start;
+    uint64_t at = 0;
+    PMO_TRY(pmo_table_first(pool, &table, &at));
+    at = at < start ? start : at;
     for (; at < stop; at++) {
         pmo_set_entry *entry = pmo_table_entry(&table, at);
         if (entry->key.tag == PMO_EMPTY) {
@@ -167,9 +177,14 @@ static int verify_shape(pmo_pool *pool, const pmo_table *table) {
     return PMO_OK;
 }
 
-static int verify_hole(pmo_pool *pool, const pmo_table *table, const pmo_set_entry *entry) {
+static int verify_hole(pmo_pool *pool, const pmo_table *table, uint64_t i) {
     static const char zero[sizeof(pmo_dict_entry)];
-    if (memcmp(entry, zero, table->stride) != 0) {
+    const pmo_set_entry *entry = pmo_table_entry(table, i);
+    uint64_t first = 0;
+    PMO_TRY(pmo_table_first(pool, table, &first));
+    uint64_t number = i == 0 ? first : 0;
+    if (entry->hash != number ||
+        memcmp(&entry->key, zero, table->stride - offsetof(pmo_set_entry, key)) != 0) {
         return pmo_corrupt(pool, pmo_offset_of(pool, entry), "a hole that is not empty");
     }
     return PMO_OK;
@@ -210,11 +225,17 @@ int pmo_table_verify(pmo_pool *pool, pmo_container *container) {
     PMO_TRY(verify_shape(pool, &table));
     uint64_t live = 0;
     uint64_t named = 0;
+    uint64_t first = 0;
+    PMO_TRY(pmo_table_first(pool, &table, &first));
     for (uint64_t i = 0; i < table.used; i++) {
         pmo_set_entry *entry = pmo_table_entry(&table, i);
         if (entry->key.tag == PMO_EMPTY) {
-            PMO_TRY(verify_hole(pool, &table, entry));
+            PMO_TRY(verify_hole(pool, &table, i));
             continue;
+        }
+        if (i < first) {
+            return pmo_corrupt(pool, pmo_offset_of(pool, entry),
+                               "a key before a table's first");
         }
         live++;
         PMO_TRY(verify_entry(pool, &table, i, &named));

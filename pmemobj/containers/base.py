@@ -52,7 +52,7 @@ __all__ = [
 
 CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
 CACHEABLE_PAYLOAD = 4096  # bytes: a longer string is decoded anew at every read
-FIRST_READ = 64  # elements that an iterator reads ahead at first
+FIRST_READ = 16  # elements that an iterator reads ahead at first
 LARGEST_READ = 8192  # and at most
 REMOVAL = 1 << 32  # what a removal adds to _p_moves
 REFRESH = 1 << 80  # and what the end of a transaction that changed the object adds

@@ -193,8 +193,10 @@ class StoredTable(Stored):
                 if page.next == place:
                     return
                 entries = self._p_entries(page, what)
-            place, limit = page.next, min(4 * limit, LARGEST_READ)
-            yield from self._p_yield(page, entries, what, moves, size)
+            place = page.next
+            if entries:
+                limit = min(4 * limit, LARGEST_READ)
+                yield from self._p_yield(page, entries, what, moves, size)
 
     def _p_walk_back(self, what: str) -> Iterator[Any]:
         return self._p_backwards(what, self._p_moves, self._p_length())

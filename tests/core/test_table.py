@@ -270,6 +270,51 @@ def test_a_queue_and_a_stack_stay_small(table: Table) -> None:
     table.holds([])
 
 
+def test_the_first_entry_is_found_past_holes_without_looking_at_them(core: Core) -> None:
+    for kind in (lib.PMO_TYPE_DICT, lib.PMO_TYPE_SET):
+        table = Table(core, kind)
+        table.update([(i, None) for i in range(1000)])
+        following = ffi.new("uint64_t *")
+        batch = ffi.new("pmo_batch *")
+        model = dict.fromkeys(range(1000))
+        for i in [5, 4, 2, 1, 0, 3, *range(6, 400)]:
+            table.delete(i)
+            del model[i]
+            core.check(lib.pmo_table_read(core.ctx, table.offset, 0, 1, batch, ffi.NULL, following))
+            lib.pmo_batch_release(batch)
+            first = next(iter(model))
+            assert following[0] == (1 if first == 0 else first)
+        table.holds(model)
+
+
+def test_growing_heap_keeps_the_way_past_holes(table: Table) -> None:
+    table.update(dict.fromkeys(range(100), 0))
+    for i in range(30):
+        table.delete(i)
+    table.set(50, MEDIUM)
+    table.delete(30)
+    assert table.items(0, 1) == []
+    table.holds({i: MEDIUM if i == 50 else 0 for i in range(31, 100)})
+
+
+def test_a_rollback_restores_the_way_past_holes(table: Table) -> None:
+    model = dict.fromkeys(range(100), 0)
+    table.update(model)
+    for i in range(3):
+        table.delete(i)
+        del model[i]
+    table.core.begin()
+    for i in range(3, 100):
+        table.delete(i)
+    table.set("new", 1)
+    table.core.abort()
+    table.holds(model)
+    for i in range(3, 6):
+        table.delete(i)
+        del model[i]
+    table.holds(model)
+
+
 def test_deleting_gives_memory_back(table: Table) -> None:
     table.update(dict.fromkeys(range(5000), MEDIUM))
     full = table.core.info(table.offset).bytes
