@@ -325,6 +325,11 @@ int pmo_table_clear(pmo_pool *pool, uint64_t offset);
  * at: *next may then lie behind stop. values may be NULL. */
 int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
                    pmo_batch *keys, pmo_batch *values, uint64_t *next);
+/* The first live entry at positions start..stop-1, in the pool itself: nothing is copied
+ * (a set's value is its key). *next is the position after it. PMO_EMISSING: there are only
+ * holes. O(holes before it). */
+int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
+                   pmo_value *key, pmo_value *value, uint64_t *next);
 
 /* ---- collector.c: mark, sweep, verify ------------------------------------------ */
 

@@ -163,6 +163,28 @@ int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
     return PMO_OK;
 }
 
+int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
+                   pmo_value *key, pmo_value *value, uint64_t *next) {
+    PMO_TRY(pmo_usable(pool));
+    pmo_container *container;
+    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
+    pmo_table table = pmo_table_of(pool, container);
+    if (stop > table.used) {
+        stop = table.used;
+    }
+    for (uint64_t at = start; at < stop; at++) {
+        pmo_set_entry *entry = pmo_table_entry(&table, at);
+        if (entry->key.tag != PMO_EMPTY) {
+            *next = at + 1;
+            PMO_TRY(pmo_cell_read(pool, &table.heap, &entry->key, key));
+            const pmo_cell *cell =
+                table.layout == PMO_LAYOUT_DICT ? pmo_entry_value(entry) : &entry->key;
+            return pmo_cell_read(pool, &table.heap, cell, value);
+        }
+    }
+    return PMO_EMISSING;
+}
+
 static int verify_shape(pmo_pool *pool, const pmo_table *table) {
     uint64_t offset = pmo_offset_of(pool, table->container);
     if (table->length > table->used || table->used > table->capacity) {

@@ -14,30 +14,19 @@ from pmemobj._native import ffi, lib
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
 
-__all__ = ["PREFIX", "Cell", "Facts", "Peeker"]
+__all__ = ["PREFIX", "Entry", "Facts", "Peeker", "Raw", "Window"]
 
 PREFIX = 4096
 """Bytes of a payload that a look copies at most."""
 
-_SCAN = 64  # positions looked at in one step
-_LARGEST_SCAN = 1 << 16  # where there are only holes
-_SCANS = 64
-_DERIVED_CANON = frozenset(
-    (
-        lib.PMO_NONE,
-        lib.PMO_FALSE,
-        lib.PMO_TRUE,
-        lib.PMO_INT,
-        lib.PMO_FLOAT,
-        lib.PMO_REF,
-        lib.PMO_STR,
-        lib.PMO_BYTES,
-    )
-)
+_HOLES = 1 << 16
+"""Positions of a table that a look for its first entries passes over at most."""
+
+_TAIL_HOLES = 64
 
 
 @dataclass(frozen=True)
-class Cell:
+class Raw:
     """One stored value, undecoded.
 
     Attributes:
@@ -60,7 +49,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the pool knows about one object without reading its contents."""
+    """What the pool knows about one object without reading its contents.
+
+    Attributes:
+        used: positions of a table that were written, those of deleted entries included.
+    """
 
     offset: int
     type: int
@@ -68,6 +61,20 @@ class Facts:
     length: int
     bytes: int
     refcount: int
+    used: int
+
+
+Entry = tuple[Raw | None, Raw]
+"""What an element is found under, and the element; None: under nothing, or its index."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The first elements of a container, how many are left out, and the last ones."""
+
+    head: list[Entry]
+    hidden: int
+    tail: list[Entry]
 
 
 class Peeker:
@@ -76,19 +83,21 @@ class Peeker:
     def __init__(self, manager: MemoryManager) -> None:
         self._manager = manager
         self._context = manager.ctx
+        self._key = ffi.new("pmo_value *")
         self._value = ffi.new("pmo_value *")
+        self._next = ffi.new("uint64_t *")
 
     def _check(self, status: int) -> None:
         if status < 0:
             self._manager.finish(status)
 
-    def _cell(self, value: Any) -> Cell:
+    def _cell(self, value: Any) -> Raw:
         tag, number = int(value.tag), int(value.number)
         if tag < codecs.FIRST_PAYLOAD_TAG:
-            return Cell(tag, number)
-        return Cell(tag, number, bytes(ffi.buffer(value.data, min(number, PREFIX))))
+            return Raw(tag, number)
+        return Raw(tag, number, bytes(ffi.buffer(value.data, min(number, PREFIX))))
 
-    def root(self) -> Cell:
+    def root(self) -> Raw:
         """The pool's root."""
         self._check(lib.pmo_root_get(self._context, self._value))
         return self._cell(self._value)
@@ -97,9 +106,11 @@ class Peeker:
         """Type, length and memory of the object at *offset*."""
         info = ffi.new("pmo_object_info *")
         self._check(lib.pmo_object_info_get(self._context, offset, info))
-        return Facts(offset, info.type, info.layout, info.length, info.bytes, info.refcount)
+        return Facts(
+            offset, info.type, info.layout, info.length, info.bytes, info.refcount, info.used
+        )
 
-    def blob(self, offset: int) -> Cell:
+    def blob(self, offset: int) -> Raw:
         """The value of a blob object."""
         self._check(lib.pmo_blob_get(self._context, offset, self._value))
         return self._cell(self._value)
@@ -112,75 +123,52 @@ class Peeker:
         name, _, base = words.partition(" ")[2].rpartition(" ")
         return name, base
 
-    def decode(self, cell: Cell) -> Any:
+    def decode(self, cell: Raw) -> Any:
         """The value of a whole cell that is no reference."""
         return codecs.decode(cell.tag, cell.number, cell.data, self._manager.allow_pickle)
 
-    def items(self, offset: int, start: int, stop: int) -> list[Cell]:
-        """Items start..stop-1 of a sequence."""
-        cells = []
-        for index in range(start, stop):
-            status = lib.pmo_sequence_get(self._context, offset, index, self._value)
-            self._check(status)
-            cells.append(self._cell(self._value))
-        return cells
-
-    def keys(self, offset: int, limit: int) -> list[Cell]:
-        """The first *limit* keys of a table; fewer where it starts with very many holes."""
-        batch = ffi.new("pmo_batch *")
-        position = ffi.new("uint64_t *")
-        found: list[Cell] = []
-        window = _SCAN
-        for _ in range(_SCANS):
-            start = position[0]
-            self._check(
-                lib.pmo_table_read(
-                    self._context, offset, start, start + window, batch, ffi.NULL, position
-                )
-            )
-            count = batch.count
-            found.extend(_cells_of(batch))
-            lib.pmo_batch_release(batch)
-            if len(found) >= limit or position[0] == start:
-                break
-            window = _SCAN if count else min(2 * window, _LARGEST_SCAN)
-        return found[:limit]
-
-    def entry(self, offset: int, key: Cell) -> Cell:
-        """The value of *key* in a table; *key* as keys() gave it."""
-        canon = b""
-        if key.tag not in _DERIVED_CANON:
-            encoded = codecs.encode_key(self.decode(key))
-            canon = b"" if encoded is None else encoded[3]
-        self._check(
-            lib.pmo_table_find(
-                self._context,
-                offset,
-                key.tag,
-                key.number,
-                key.data,
-                canon or ffi.NULL,
-                len(canon),
-                self._value,
-            )
+    def sequence(self, facts: Facts, head: int, tail: int) -> Window:
+        """The first *head* and last *tail* items of a sequence; all, where none lie between."""
+        length = facts.length
+        stop, start = (length, length) if length <= head + tail else (head, length - tail)
+        return Window(
+            [(None, self._item(facts.offset, index)) for index in range(stop)],
+            start - stop,
+            [(None, self._item(facts.offset, index)) for index in range(start, length)],
         )
+
+    def _item(self, offset: int, index: int) -> Raw:
+        self._check(lib.pmo_sequence_get(self._context, offset, index, self._value))
         return self._cell(self._value)
 
-    def entries(self, offset: int, limit: int) -> list[tuple[Cell, Cell]]:
-        """The first *limit* entries of a dict, in its order."""
-        return [(key, self.entry(offset, key)) for key in self.keys(offset, limit)]
+    def table(self, facts: Facts, head: int, tail: int) -> Window:
+        """The first *head* and last *tail* entries of a table, in its order.
 
+        Fewer where very many entries were deleted before them: these are passed over one by one.
+        """
+        first = head + tail if facts.length <= head + tail else head
+        found: list[Entry] = []
+        position = 0
+        while len(found) < min(first, facts.length):
+            entry, position = self._entry(facts.offset, position, position + _HOLES)
+            if entry is None:
+                break
+            found.append(entry)
+        last: list[Entry] = []
+        if len(found) < facts.length:
+            for place in range(facts.used - 1, max(position, facts.used - _TAIL_HOLES) - 1, -1):
+                if len(last) >= tail:
+                    break
+                entry, _ = self._entry(facts.offset, place, place + 1)
+                if entry is not None:
+                    last.insert(0, entry)
+        return Window(found, facts.length - len(found) - len(last), last)
 
-def _cells_of(batch: Any) -> list[Cell]:
-    count = int(batch.count)
-    tags = bytes(ffi.buffer(batch.tags, count)) if batch.tags else bytes([batch.tag]) * count
-    cells = []
-    start = 0
-    for index in range(count):
-        tag, number = tags[index], int(batch.numbers[index])
-        if tag < codecs.FIRST_PAYLOAD_TAG:
-            cells.append(Cell(tag, number))
-        else:
-            cells.append(Cell(tag, number, bytes(ffi.buffer(batch.data + start, number))))
-            start += number
-    return cells
+    def _entry(self, offset: int, start: int, stop: int) -> tuple[Entry | None, int]:
+        status = lib.pmo_table_peek(
+            self._context, offset, start, stop, self._key, self._value, self._next
+        )
+        if status == lib.PMO_EMISSING:
+            return None, stop
+        self._check(status)
+        return (self._cell(self._key), self._cell(self._value)), int(self._next[0])

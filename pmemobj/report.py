@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pmemobj._native import ffi, lib
 from pmemobj.describe import variables
 from pmemobj.display.summary import (
     Badge,
+    Column,
     Fact,
     Meter,
     Part,
+    Row,
     Summary,
+    Table,
     count,
+    percent,
     printable,
     size,
 )
 from pmemobj.errors import PmemobjError
+from pmemobj.preview import class_missing
 
 if TYPE_CHECKING:
     from pmemobj.checker import CheckReport
+    from pmemobj.collector import CollectionReport
     from pmemobj.pool import PersistentObjectPool
 
 __all__ = [
@@ -31,6 +37,7 @@ __all__ = [
     "TransactionInfo",
     "Work",
     "check_summary",
+    "collection_summary",
     "explain",
     "pool_info",
     "pool_summary",
@@ -54,6 +61,7 @@ class PoolInfo:
         on_disk: bytes of disk that the files take; they may be sparse.
         durability: the policy in force, in the words of ``pool.durability``.
         recovered: the last session had not closed it.
+        scratch: nothing of this session is written to the file.
         classes: user classes that its type table names.
     """
 
@@ -66,6 +74,7 @@ class PoolInfo:
     durability: str = ""
     in_transaction: bool = False
     recovered: bool = False
+    scratch: bool = False
     classes: int = 0
 
     @property
@@ -190,38 +199,39 @@ def work_done(pool: PersistentObjectPool) -> Work:
     )
 
 
-def _durability_badge(info: PoolInfo) -> Badge:
-    if info.durability == "process":
-        return Badge(
-            "survives kill -9",
-            "info",
-            "What is committed survives the death of this process, however sudden; "
-            "after a power cut the pool may not open.",
-        )
-    return Badge(
-        "survives power loss",
-        "good",
-        "What is committed is on the medium: it survives the process, the system and the power.",
-    )
+_POWER = Badge(
+    "survives power loss",
+    "good",
+    "What is committed is on the medium: it survives the process, the system and the power.",
+)
+_PROCESS = Badge(
+    "survives kill -9",
+    "good",
+    "What is committed survives the death of this process, however sudden; "
+    "after a power cut the pool may not open.",
+)
+_SCRATCH = Badge("scratch", "info", "A private copy: nothing of it is written to the file.")
+_RECOVERED = Badge("recovered", "info", "The session before this one did not close the pool.")
+_UNCOMMITTED = "A transaction is open: what it changed is not committed yet."
 
 
 def _badges(info: PoolInfo) -> tuple[Badge, ...]:
     if info.closed:
         return (Badge("closed", "plain", "Open it again to use it."),)
-    state = Badge("open", "good")
-    if info.recovered:
-        state = Badge("recovered", "warn", "The session before this one did not close the pool.")
-    badges = [state, _durability_badge(info)]
-    if info.in_transaction:
-        hint = "What it changed is not committed yet."
-        badges.append(Badge("transaction open", "warn", hint))
-    return tuple(badges)
+    if info.scratch:
+        return (_SCRATCH,)
+    state = _RECOVERED if info.recovered else Badge("open", "good")
+    return (state, _PROCESS if info.durability == "process" else _POWER)
 
 
-def _meter(info: PoolInfo, holds: str = "") -> Meter:
+def _meter(info: PoolInfo) -> Meter:
+    idle = max(0, min(info.on_disk, info.size) - info.used)
     grows = ", grows as needed" if info.elastic else ""
-    caption = f"{holds}{size(info.used)} of {size(info.size)} used{grows}"
-    return Meter((Part(f"{size(info.used)} used", info.used),), info.size, caption)
+    share = percent(info.used / info.size) if info.size else ""
+    parts = (Part("used", info.used), Part("free", idle, "plain"))
+    return Meter(
+        parts, info.size, f"{share or '<1%'} of {size(info.size)} used{grows}", "not on disk yet"
+    )
 
 
 def pool_summary(info: PoolInfo) -> Summary:
@@ -239,8 +249,9 @@ def pool_summary(info: PoolInfo) -> Summary:
     return Summary(
         "pool",
         name,
-        tone="warn" if info.in_transaction else "good",
+        tone="warn" if info.in_transaction else "plain",
         badges=_badges(info),
+        warnings=(_UNCOMMITTED,) if info.in_transaction else (),
         meter=_meter(info),
         facts=tuple(facts),
     )
@@ -257,51 +268,41 @@ def workspace_summary(
         details: tell what the pool card tells as well.
     """
     info = pool_info(pool)
-    path = short_path(info.path)
+    card = pool_summary(info)
     if info.closed:
-        again = f"%pmem_open {path}"
-        return Summary(
-            name, path, badges=_badges(info), notes=(f"This pool is closed: {again} opens it.",)
-        )
+        again = f"This pool is closed: %pmem_open {card.subtitle} opens it."
+        return replace(card, title=name, notes=(again,))
     contents = variables(pool.mm, info.used, nested)
-    return Summary(
-        name,
-        path,
-        badges=_badges(info),
-        meter=_meter(info, count(contents.total, "variable") + ", " if contents.total else ""),
-        facts=pool_summary(info).facts if details else (),
-        table=contents.table,
+    return replace(
+        card,
+        title=name,
+        facts=(Fact("variables", f"{contents.total:,}"), *(card.facts if details else ())),
+        tables=(contents.table,),
         empty=f"Nothing is stored yet. {name}.x = 1 stores a variable x.",
         notes=contents.notes,
     )
 
 
-def _missing_note(name: str) -> str:
-    module, _, qualname = name.partition(":")
-    if module == "__main__":
-        return f"Class {qualname} is not defined yet: run the cell that defines it."
-    return f"Class {qualname} is not defined yet: import it from {module}."
-
-
 def recovery_summary(info: RecoveryInfo) -> Summary:
     """What happened before, and what of it matters now."""
-    notes = tuple(_missing_note(printable(name)) for name in info.classes_missing)
+    name = short_path(info.path)
+    missing = tuple(class_missing(stored) for stored in info.classes_missing)
     if info.clean:
-        return Summary("opened", short_path(info.path), tone="info", notes=notes)
+        return Summary("opened", name, "warn" if missing else "info", warnings=missing)
     facts = [Fact("intact", count(info.variables, "variable"))]
     if info.rolled_back:
         words = count(info.rolled_back, "transaction") + " that had not been committed"
         facts.append(Fact("rolled back", words))
     if info.collected:
         facts.append(Fact("freed", count(info.collected, "object") + " that nothing refers to"))
-    ended = "The session before this one ended without closing the pool."
     return Summary(
         "recovered",
-        short_path(info.path),
-        tone="warn" if notes else "good",
+        name,
+        tone="warn" if missing else "good",
         badges=(Badge("everything committed is here", "good"),),
+        warnings=missing,
         facts=tuple(facts),
-        notes=(ended, *notes),
+        notes=("The session before this one ended without closing the pool.",),
     )
 
 
@@ -344,14 +345,33 @@ def check_summary(path: str, report: CheckReport) -> Summary:
     ]
     if report.garbage:
         facts.append(Fact("unreached", count(report.garbage, "allocation") + ", no damage"))
-    notes = [printable(problem) for problem in report.problems]
-    notes += [_missing_note(printable(name)) for name in report.classes_missing]
-    badge = Badge("sound", "good") if report.ok else Badge("damaged", "bad")
+    damage = Table((Column("damage"),), tuple(Row((printable(one),)) for one in report.problems))
     return Summary(
         "check",
         short_path(path),
         tone="good" if report.ok else "bad",
-        badges=(badge,),
+        badges=(Badge("sound", "good") if report.ok else Badge("damaged", "bad"),),
+        warnings=tuple(class_missing(stored) for stored in report.classes_missing),
         facts=tuple(facts),
-        notes=tuple(notes),
+        tables=(damage,),
+    )
+
+
+def collection_summary(path: str, report: CollectionReport) -> Summary:
+    """What a garbage collection freed."""
+    missing = tuple(class_missing(stored) for stored in report.classes_missing)
+    facts = [
+        Fact("freed", f"{size(report.freed_bytes)} in {count(report.freed, 'allocation')}"),
+        Fact("in use", count(report.objects, "object")),
+    ]
+    if report.corrected:
+        facts.append(Fact("corrected", count(report.corrected, "reference count")))
+    facts.append(Fact("took", _duration(report.seconds)))
+    held = "Nothing was freed: what the objects of a missing class refer to is not known."
+    return Summary(
+        "gc",
+        short_path(path),
+        tone="warn" if missing else "good",
+        warnings=(*missing, held) if missing else (),
+        facts=tuple(facts),
     )

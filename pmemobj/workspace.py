@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pmemobj.containers.dict import PersistentDict
 from pmemobj.display import html, text
+from pmemobj.display.settings import settings
 from pmemobj.errors import WorkspaceNameError, WorkspaceRootError
 from pmemobj.report import workspace_summary
 
@@ -140,8 +141,10 @@ class Workspace:
     def __repr__(self) -> str:
         return text.render(workspace_summary(self._pool, self._name, nested=False))
 
-    def _repr_html_(self) -> str:
-        return html.render(workspace_summary(self._pool, self._name))
+    def _repr_html_(self) -> str | None:
+        if not settings.html:
+            return None
+        return html.render(workspace_summary(self._pool, self._name), settings.max_depth)
 
     def __reduce__(self) -> Any:
         raise TypeError(

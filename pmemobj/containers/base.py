@@ -198,6 +198,10 @@ class Stored:
             if status:
                 mm.finish(status, self)
 
+    def _p_volatile(self) -> dict[str, Any]:
+        """The attributes that only this handle has."""
+        return dict(getattr(self, "__dict__", {}))
+
     def _repr_html_(self) -> str | None:
         """What a notebook shows: the count, the memory, first and last items. O(items shown)."""
         from pmemobj.describe import to_html

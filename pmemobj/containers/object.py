@@ -287,14 +287,14 @@ class PersistentObject(_Instance):
         for name in [name for name in attributes if name[:3] != "_v_"]:
             del attributes[name]
 
+    def _p_volatile(self) -> dict[str, Any]:
+        own = list(_instance_dict(self).items())
+        return {name: value for name, value in own if name[:3] == "_v_"}
+
     @property
     def __dict__(self) -> Any:  # type: ignore[override]
         """A read-only view of all attributes, the stored and the volatile."""
-        attributes = dict(self._p_all("items"))
-        for name, value in list(_instance_dict(self).items()):
-            if name[:3] == "_v_":
-                attributes[name] = value
-        return MappingProxyType(attributes)
+        return MappingProxyType({**dict(self._p_all("items")), **self._p_volatile()})
 
     def __dir__(self) -> list[str]:
         names = {name for cls in type(self).__mro__ for name in vars(cls)}

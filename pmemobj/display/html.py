@@ -7,11 +7,12 @@ from html import escape
 from pathlib import Path
 
 from pmemobj.display.summary import (
-    MAX_LEVELS,
     Badge,
+    Cell,
     Column,
     Fact,
     Gap,
+    Kind,
     Meter,
     Row,
     Summary,
@@ -22,6 +23,18 @@ from pmemobj.display.summary import (
 
 __all__ = ["render", "style"]
 
+_TRACKS: dict[Kind, str] = {
+    "name": "fit-content(18em)",
+    "word": "fit-content(15em)",
+    "number": "max-content",
+    "size": "max-content",
+    "value": "minmax(9em, 1fr)",
+}
+"""The widths of a table's columns: only values take more than they need, or less."""
+
+_CLIPPED = 18
+"""Characters that fit wherever a text may be cut; what is longer can be read on hover."""
+
 
 @cache
 def style() -> str:
@@ -30,124 +43,152 @@ def style() -> str:
     return "\n".join(line.strip() for line in sheet.splitlines() if line.strip())
 
 
+def _title(text: str) -> str:
+    return f' title="{escape(text)}"' if text else ""
+
+
+def _whole(text: str) -> str:
+    return _title(text) if len(text) > _CLIPPED else ""
+
+
 def _badge(badge: Badge) -> str:
-    hint = f' title="{escape(badge.hint)}"' if badge.hint else ""
-    return f'<span class="pmo-badge pmo-{badge.tone}"{hint}>{escape(badge.text)}</span>'
+    return (
+        f'<span class="pmo-badge pmo-{badge.tone}"{_title(badge.hint)}>{escape(badge.text)}</span>'
+    )
 
 
 def _badges(badges: tuple[Badge, ...]) -> str:
-    return " ".join(_badge(badge) for badge in badges)
+    if not badges:
+        return ""
+    return f' <span class="pmo-badges">{" ".join(map(_badge, badges))}</span>'
 
 
-def _percent(amount: int, total: int) -> float:
-    return min(100.0, 100.0 * amount / total) if total else 0.0
+def _percent(amount: float, total: float) -> float:
+    return min(100.0, max(0.0, 100.0 * amount / total)) if total else 0.0
 
 
 def _meter(meter: Meter) -> str:
-    parts = "".join(
-        f'<span class="pmo-part pmo-{part.tone}" title="{escape(part.label)}"'
-        f' style="width:{_percent(part.amount, meter.total):.2f}%"></span>'
-        for part in meter.parts
-        if part.amount
-    )
+    bar, legend = [], []
+    left = meter.total
+    for part in meter.parts:
+        drawn = max(0, min(part.amount, left))
+        left -= drawn
+        if drawn:
+            width = _percent(drawn, meter.total)
+            bar.append(f'<span class="pmo-part pmo-{part.tone}" style="width:{width:.2f}%"></span>')
+        legend.append((f"pmo-{part.tone}", f"{size(part.amount)} {part.label}"))
+    if meter.rest and left:
+        legend.append(("pmo-rest", f"{size(left)} {meter.rest}"))
     caption = escape(meter.caption)
+    entries = " · ".join(
+        f'<span class="pmo-entry {tone}">{escape(words)}</span>' for tone, words in legend
+    )
     return (
         f'<div class="pmo-usage"><div class="pmo-meter" role="img" aria-label="{caption}">'
-        f'{parts}</div><div class="pmo-caption">{caption}</div></div>'
+        f'{"".join(bar)}</div><div class="pmo-legend"><span class="pmo-caption">{caption}</span>'
+        f" <span>{entries}</span></div></div>"
     )
 
 
 def _facts(facts: tuple[Fact, ...]) -> str:
     entries = "".join(
-        f"<div><dt>{escape(fact.label)}</dt> <dd>{escape(fact.value)}</dd></div>" for fact in facts
+        f"<div{_title(fact.hint)}><dt>{escape(fact.label)}</dt>"
+        f" <dd{_whole(fact.value)}>{escape(fact.value)}</dd></div>"
+        for fact in facts
     )
     return f'<dl class="pmo-facts">{entries}</dl>'
 
 
-def _bytes(row: Row) -> str:
-    if row.bytes is None:
-        return ""
-    words = f'<span class="pmo-number">{size(row.bytes)}</span>'
-    if row.share is None:
+def _size(cell: Cell) -> str:
+    number, _, unit = cell.text.rpartition(" ")
+    words = (
+        f'<span class="pmo-count">{escape(number)}'
+        f' <span class="pmo-unit">{escape(unit)}</span></span>'
+    )
+    if cell.share is None or not cell.text:
         return words
-    share = min(1.0, max(0.0, row.share))
     return (
-        f'{words} <span class="pmo-share" title="of the memory in use">'
-        f'<span style="width:{share:.1%}"></span></span>'
-        f' <span class="pmo-percent">{percent(share)}</span>'
+        f'{words} <span class="pmo-share">'
+        f'<span style="width:{_percent(cell.share, 1):.1f}%"></span></span>'
+        f' <span class="pmo-percent">{percent(cell.share)}</span>'
     )
 
 
-def _value(row: Row, level: int) -> str:
-    value = f'<span class="pmo-value">{escape(row.value)}</span>'
-    badges = " " + _badges(row.badges) if row.badges else ""
-    if row.nested is None or level >= MAX_LEVELS:
-        return value + badges
-    inner = _body(row.nested, level + 1)
+def _value(cell: Cell, level: int, depth: int) -> str:
+    words = f'<span class="pmo-clip"{_whole(cell.text)}>{escape(cell.text)}</span>'
+    line = words + _badges(cell.badges)
+    if cell.nested is None or level >= depth:
+        return f'<div class="pmo-line">{line}</div>'
+    inner = _body(cell.nested, level + 1, depth)
     return (
-        f"<details><summary>{value}{badges}</summary>"
+        f'<details><summary class="pmo-line">{line}</summary>'
         f'<div class="pmo-nested">{inner}</div></details>'
     )
 
 
-def _cell(row: Row, column: Column, level: int) -> str:
-    if column.field == "name":
-        return f'<th scope="row"><span class="pmo-key">{escape(row.name)}</span></th>'
-    if column.field == "bytes":
-        return f'<td class="pmo-bytes">{_bytes(row)}</td>'
-    if column.field == "value":
-        return f'<td class="pmo-last">{_value(row, level)}</td>'
-    text = row.type if column.field == "type" else row.length
-    return f'<td class="pmo-{column.field}">{escape(text)}</td>'
+def _cell(content: Cell | str, column: Column, level: int, depth: int) -> str:
+    cell = Cell(content) if isinstance(content, str) else content
+    if column.kind == "size":
+        return f'<td class="pmo-size">{_size(cell)}</td>'
+    inside = _value(cell, level, depth)
+    if column.kind == "name":
+        return f'<th scope="row" class="pmo-name">{inside}</th>'
+    return f'<td class="pmo-{column.kind}">{inside}</td>'
 
 
-def _row(row: Row | Gap, columns: tuple[Column, ...], level: int) -> str:
+def _row(row: Row | Gap, columns: tuple[Column, ...], level: int, depth: int) -> str:
     if isinstance(row, Gap):
         return f'<tr class="pmo-gap"><td colspan="{len(columns)}">… {row.count:,} more</td></tr>'
-    return "<tr>" + "".join(_cell(row, column, level) for column in columns) + "</tr>"
+    cells = zip(row.cells, columns, strict=True)
+    return "<tr>" + "".join(_cell(cell, column, level, depth) for cell, column in cells) + "</tr>"
 
 
-def _table(table: Table, level: int) -> str:
+def _table(table: Table, level: int, depth: int) -> str:
     head = "".join(
-        f'<th scope="col" class="pmo-{column.field}">{escape(column.title)}</th>'
+        f'<th scope="col" class="pmo-{column.kind}"{_title(column.hint)}>'
+        f"{escape(column.title)}</th>"
         for column in table.columns
     )
-    rows = "".join(_row(row, table.columns, level) for row in table.rows)
+    rows = "".join(_row(row, table.columns, level, depth) for row in table.rows)
+    tracks = " ".join(_TRACKS[column.kind] for column in table.columns)
+    title = f'<div class="pmo-section">{escape(table.title)}</div>' if table.title else ""
     return (
-        f'<div class="pmo-scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'{title}<div class="pmo-scroll"><table style="grid-template-columns:{tracks}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
 def _head(summary: Summary) -> str:
-    parts = [f'<span class="pmo-title">{escape(summary.title)}</span>']
-    if summary.subtitle:
-        parts.append(f'<span class="pmo-subtitle">{escape(summary.subtitle)}</span>')
-    if summary.badges:
-        parts.append(f'<span class="pmo-badges">{_badges(summary.badges)}</span>')
-    return f'<div class="pmo-head">{" ".join(parts)}</div>'
+    subtitle = summary.subtitle
+    words = f'<span class="pmo-title">{escape(summary.title)}</span>'
+    if subtitle:
+        words += f' <span class="pmo-subtitle"{_whole(subtitle)}>{escape(subtitle)}</span>'
+    return f'<div class="pmo-head">{words}{_badges(summary.badges)}</div>'
 
 
-def _body(summary: Summary, level: int) -> str:
-    parts = []
+def _body(summary: Summary, level: int, depth: int) -> str:
+    parts = [f'<div class="pmo-warning">{escape(words)}</div>' for words in summary.warnings]
     if summary.meter is not None:
         parts.append(_meter(summary.meter))
     if summary.facts:
         parts.append(_facts(summary.facts))
-    if summary.table is not None and summary.table.rows:
-        parts.append(_table(summary.table, level))
-    elif summary.empty:
+    tables = [table for table in summary.tables if table.rows]
+    parts.extend(_table(table, level, depth) for table in tables)
+    if summary.empty and not tables:
         parts.append(f'<div class="pmo-empty">{escape(summary.empty)}</div>')
     parts.extend(f'<div class="pmo-note">{escape(note)}</div>' for note in summary.notes)
     return "".join(parts)
 
 
-def render(summary: Summary) -> str:
+def render(summary: Summary, depth: int = 3) -> str:
     """*summary* as one HTML element that carries its own style.
 
     Readable without the style as well, where a viewer strips it.
+
+    Args:
+        depth: tables inside each other at most, the outermost counted.
     """
     return (
         f'<div class="pmemobj pmo-edge-{summary.tone}"><style>{style()}</style>'
-        f"{_head(summary)}{_body(summary, 1)}</div>"
+        f"{_head(summary)}{_body(summary, 1, depth)}</div>"
     )

@@ -2,6 +2,9 @@
 
 A Summary knows nothing of pools or notebooks, so that both renderers are pure
 functions, show the same facts, and can be tested without either.
+
+A new kind of display needs no new words here: facts for what has a label, a table for what
+has rows, a meter for parts of a whole.
 """
 
 from __future__ import annotations
@@ -10,13 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
-    "MAX_LEVELS",
-    "MAX_ROWS",
     "Badge",
+    "Cell",
     "Column",
     "Fact",
-    "Field",
     "Gap",
+    "Kind",
     "Meter",
     "Part",
     "Row",
@@ -30,13 +32,10 @@ __all__ = [
 ]
 
 Tone = Literal["plain", "good", "info", "warn", "bad"]
-Field = Literal["name", "type", "length", "bytes", "value"]
 
-MAX_ROWS = 50
-"""Rows of one table at most; a Gap tells how many are left out."""
-
-MAX_LEVELS = 3
-"""Tables inside each other at most, the outermost counted."""
+Kind = Literal["name", "word", "number", "size", "value"]
+"""How a column is set: a name in code letters and bold; a word; a number, aligned at its end;
+a size, aligned at its unit; a value in code letters, which takes the room that is left."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,12 @@ class Fact:
 
     label: str
     value: str
+    hint: str = ""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One segment of a meter."""
+    """One segment of a meter, told as its amount in words and *label*."""
 
     label: str
     amount: int
@@ -67,39 +67,48 @@ class Part:
 
 @dataclass(frozen=True)
 class Meter:
-    """Parts of a whole; what the parts leave of *total* is shown empty."""
+    """Parts of a whole, in bytes.
+
+    Attributes:
+        rest: what the parts leave of *total*, which is shown empty; not told if "".
+        caption: the sentence that says it all.
+    """
 
     parts: tuple[Part, ...]
     total: int
     caption: str
+    rest: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: which field of its rows, under which heading."""
+    """A column of a table: its heading, and how its cells are set."""
 
-    field: Field
     title: str
+    kind: Kind = "value"
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a row; a plain str is a cell without anything else.
+
+    Attributes:
+        share: 0 to 1, drawn as a bar beside a size.
+        nested: what opening the cell shows (HTML only; *text* tells the gist).
+    """
+
+    text: str
+    badges: tuple[Badge, ...] = ()
+    share: float | None = None
+    nested: Summary | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One variable, entry or item.
+    """One variable, entry, item or column: a cell for each column of the table."""
 
-    Attributes:
-        bytes: memory of the object itself, None where it has none of its own.
-        share: its part of the pool's used memory, 0 to 1, drawn as a bar.
-        nested: what opening the row shows (HTML only; *value* tells the gist).
-    """
-
-    name: str
-    value: str
-    type: str = ""
-    length: str = ""
-    bytes: int | None = None
-    share: float | None = None
-    badges: tuple[Badge, ...] = ()
-    nested: Summary | None = None
+    cells: tuple[Cell | str, ...]
 
 
 @dataclass(frozen=True)
@@ -111,10 +120,11 @@ class Gap:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under their headings."""
+    """Rows under their headings; *title* tells several tables of one display apart."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row | Gap, ...]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,8 @@ class Summary:
 
     Attributes:
         tone: colours the edge: what a person should feel before reading.
-        empty: the sentence shown in place of a table without rows.
+        warnings: sentences that must be seen before the rest.
+        empty: the sentence shown in place of tables without rows.
         notes: sentences below everything else.
     """
 
@@ -131,9 +142,10 @@ class Summary:
     subtitle: str = ""
     tone: Tone = "plain"
     badges: tuple[Badge, ...] = ()
+    warnings: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
     meter: Meter | None = None
-    table: Table | None = None
+    tables: tuple[Table, ...] = ()
     empty: str = ""
     notes: tuple[str, ...] = ()
 
@@ -156,8 +168,8 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 0 to 1 in words; what is there but small is not called nothing."""
-    return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
+    """A share of 0 to 1 in words; nothing for what a bar shows as well."""
+    return "" if share < 0.01 else f"{share:.0%}"
 
 
 def printable(text: str) -> str:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from textwrap import wrap
 from unicodedata import combining, east_asian_width
 
-from pmemobj.display.summary import Column, Gap, Meter, Row, Summary, Table, Tone, percent, size
+from pmemobj.display.summary import (
+    Cell,
+    Column,
+    Gap,
+    Kind,
+    Meter,
+    Row,
+    Summary,
+    Table,
+    Tone,
+    percent,
+    size,
+)
 
 __all__ = ["clip", "render", "width_of"]
 
 Paint = Callable[[str, Tone], str]
 
-_NAME_WIDTH = 28
-_TYPE_WIDTH = 24
+_WIDTHS: dict[Kind, int] = {"name": 28, "word": 32}
 _METER_WIDTH = 30
-_RIGHT = ("length", "bytes")
+_RIGHT = ("number", "size")
+_UNIT_WIDTH = 3
 
 
 def _no_paint(text: str, tone: Tone) -> str:
@@ -47,68 +60,72 @@ def _pad(text: str, width: int, right: bool) -> str:
     return space + text if right else text + space
 
 
-def _cell(row: Row, column: Column) -> str:
-    if column.field == "bytes":
-        return "" if row.bytes is None else size(row.bytes)
-    if column.field == "name":
-        return clip(row.name, _NAME_WIDTH)
-    if column.field == "type":
-        return clip(row.type, _TYPE_WIDTH)
-    if column.field == "length":
-        return row.length
-    return "".join(f"[{badge.text}] " for badge in row.badges) + row.value
-
-
-def _share(row: Row) -> str:
-    return "" if row.share is None else percent(row.share)
+def _words(cell: Cell, column: Column, shares: bool) -> str:
+    if column.kind == "size":
+        number, _, unit = cell.text.rpartition(" ")
+        words = f"{number} {unit:<{_UNIT_WIDTH}}" if cell.text else ""
+        return f"{words} {percent(cell.share or 0):>4}" if shares else words
+    room = _WIDTHS.get(column.kind)
+    words = cell.text if room is None else clip(cell.text, room)
+    badges = " ".join(f"[{badge.text}]" for badge in cell.badges)
+    if not badges:
+        return words
+    return f"{badges} {words}" if column.kind == "value" else f"{words} {badges}"
 
 
 def render_table(table: Table, width: int = 100, paint: Paint = _no_paint) -> list[str]:
     """The lines of *table*, cut to *width* columns; nested summaries are left out."""
-    shown = [row for row in table.rows if isinstance(row, Row)]
-    cells = {id(row): [_cell(row, column) for column in table.columns] for row in shown}
-    if any(row.share is not None for row in shown):
-        for row in shown:
-            for position, column in enumerate(table.columns):
-                if column.field == "bytes" and cells[id(row)][position]:
-                    cells[id(row)][position] += f" {_share(row):>4}"
-    titles = [column.title for column in table.columns]
-    widths = [
-        max([width_of(titles[position])] + [width_of(line[position]) for line in cells.values()])
-        for position in range(len(titles))
+    columns = table.columns
+    rows = [
+        [cell if isinstance(cell, Cell) else Cell(cell) for cell in row.cells]
+        for row in table.rows
+        if isinstance(row, Row)
     ]
-    rights = [column.field in _RIGHT for column in table.columns]
-
-    def line(texts: Sequence[str]) -> str:
-        padded = [
-            _pad(text, widths[position], rights[position]) for position, text in enumerate(texts)
-        ]
-        return clip("  ".join(padded).rstrip(), width)
-
-    lines = [paint(line(titles), "info")]
-    for one in table.rows:
-        if isinstance(one, Gap):
-            lines.append(paint(f"… {one.count:,} more", "info"))
-        else:
-            lines.append(line(cells[id(one)]))
-    return lines
+    shares = [any(row[at].share is not None for row in rows) for at in range(len(columns))]
+    texts = [[column.title for column in columns]]
+    texts += [
+        [_words(row[at], column, shares[at]) for at, column in enumerate(columns)] for row in rows
+    ]
+    widths = [max(width_of(line[at]) for line in texts) for at in range(len(columns))]
+    rights = [column.kind in _RIGHT for column in columns]
+    lines = [clip("  ".join(map(_pad, line, widths, rights)).rstrip(), width) for line in texts]
+    lines[0] = paint(lines[0], "info")
+    for place, row in enumerate(table.rows, 1):
+        if isinstance(row, Gap):
+            lines.insert(place, paint(f"… {row.count:,} more", "info"))
+    return [paint(table.title, "info"), *lines] if table.title else lines
 
 
 def render_meter(meter: Meter, paint: Paint = _no_paint) -> str:
-    """One line: a bar and its caption."""
+    """Two lines: a bar and its caption, then what its parts are."""
     bar = ""
     room = _METER_WIDTH
+    left = meter.total
+    legend = []
     for part in meter.parts:
-        share = part.amount / meter.total if meter.total else 0.0
-        drawn = min(room, round(share * _METER_WIDTH)) if part.amount else 0
-        drawn = max(drawn, 1) if part.amount and room else drawn
-        bar += paint("█" * drawn, part.tone)
+        amount = max(0, min(part.amount, left))
+        left -= amount
+        share = amount / meter.total if meter.total else 0.0
+        drawn = max(min(room, round(share * _METER_WIDTH)), min(room, 1)) if amount else 0
+        bar += paint(("█" if part.tone != "plain" else "▒") * drawn, part.tone)
         room -= drawn
-    return f"{bar}{'░' * room}  {meter.caption}"
+        legend.append(f"{size(part.amount)} {part.label}")
+    if meter.rest and left:
+        legend.append(f"{size(left)} {meter.rest}")
+    return f"{bar}{'░' * room}  {meter.caption}\n{' · '.join(legend)}"
+
+
+def _sentences(sentences: tuple[str, ...], width: int, mark: str = "") -> list[str]:
+    lines = []
+    for sentence in sentences:
+        words = mark + sentence
+        room = width if width_of(words) == len(words) else width // 2  # wide letters
+        lines += wrap(words, room, subsequent_indent=" " * len(mark)) or [mark]
+    return lines
 
 
 def render(summary: Summary, width: int = 100, paint: Paint = _no_paint) -> str:
-    """*summary* as text of at most *width* columns.
+    """*summary* as text of at most *width* columns, but for its first lines in a very narrow place.
 
     *paint* may colour words for a terminal; it must not change their width.
     """
@@ -118,17 +135,19 @@ def render(summary: Summary, width: int = 100, paint: Paint = _no_paint) -> str:
     if summary.badges:
         head += "  " + " · ".join(paint(badge.text, badge.tone) for badge in summary.badges)
     lines = [head]
+    lines += [paint(line, "warn") for line in _sentences(summary.warnings, width, "! ")]
     if summary.meter is not None:
         lines.append(render_meter(summary.meter, paint))
     label_width = max((width_of(fact.label) for fact in summary.facts), default=0)
     for fact in summary.facts:
         label = paint(_pad(fact.label, label_width, right=False), "info")
-        lines.append(f"{label}  {fact.value}")
-    if summary.table is not None and summary.table.rows:
-        if summary.meter is not None or summary.facts:
+        lines.append(f"{label}  {clip(fact.value, max(8, width - label_width - 2))}")
+    tables = [table for table in summary.tables if table.rows]
+    for table in tables:
+        if len(lines) > 1:
             lines.append("")
-        lines.extend(render_table(summary.table, width, paint))
-    elif summary.empty:
+        lines.extend(render_table(table, width, paint))
+    if summary.empty and not tables:
         lines.append(summary.empty)
-    lines.extend(summary.notes)
+    lines += _sentences(summary.notes, width)
     return "\n".join(lines)
