@@ -327,7 +327,7 @@ int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
                    pmo_batch *keys, pmo_batch *values, uint64_t *next);
 /* The first live entry at positions start..stop-1, in the pool itself: nothing is copied
  * (a set's value is its key). *next is the position after it. PMO_EMISSING: there are only
- * holes. O(holes before it). */
+ * holes. O(holes before it), but for those at the front. */
 int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
                    pmo_value *key, pmo_value *value, uint64_t *next);
 

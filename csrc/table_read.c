@@ -172,7 +172,9 @@ int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
     if (stop > table.used) {
         stop = table.used;
     }
-    for (uint64_t at = start; at < stop; at++) {
+    uint64_t at;
+    PMO_TRY(pmo_table_first(pool, &table, &at));
+    for (at = at > start ? at : start; at < stop; at++) {
         pmo_set_entry *entry = pmo_table_entry(&table, at);
         if (entry->key.tag != PMO_EMPTY) {
             *next = at + 1;

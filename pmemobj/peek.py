@@ -144,7 +144,7 @@ class Peeker:
     def table(self, facts: Facts, head: int, tail: int) -> Window:
         """The first *head* and last *tail* entries of a table, in its order.
 
-        Fewer where very many entries were deleted before them: these are passed over one by one.
+        Fewer where very many were deleted between: these are passed over one by one.
         """
         first = head + tail if facts.length <= head + tail else head
         found: list[Entry] = []

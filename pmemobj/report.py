@@ -273,10 +273,14 @@ def workspace_summary(
         again = f"This pool is closed: %pmem_open {card.subtitle} opens it."
         return replace(card, title=name, notes=(again,))
     contents = variables(pool.mm, info.used, nested)
+    meter = card.meter
+    if meter is not None and contents.total:
+        meter = replace(meter, caption=f"{count(contents.total, 'variable')}, {meter.caption}")
     return replace(
         card,
         title=name,
-        facts=(Fact("variables", f"{contents.total:,}"), *(card.facts if details else ())),
+        meter=meter,
+        facts=card.facts if details else (),
         tables=(contents.table,),
         empty=f"Nothing is stored yet. {name}.x = 1 stores a variable x.",
         notes=contents.notes,
