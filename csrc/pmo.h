@@ -213,6 +213,11 @@ int pmo_type_define(pmo_pool *pool, uint32_t layout, const char *name, uint64_t 
 int64_t pmo_type_count(pmo_pool *pool);
 int pmo_type_get(pmo_pool *pool, uint32_t code, uint32_t *layout, pmo_value *name);
 
+/* ---- exchange.c ---------------------------------------------------------- */
+
+/* Exchange what two paths of one file system name, in one step. errno in failure. */
+int pmo_exchange(const char *one, const char *other, pmo_failure_info *failure);
+
 /* ---- durability.c: the one seam ------------------------------------------- */
 
 /* A test's eye on every persist point of every pool of this process: called

@@ -27,6 +27,7 @@ from pmemobj.errors import __all__ as _error_names
 from pmemobj.manager import HEADER_SIZE, OID_NULL, POBJECT_TYPE_NUM, MemoryManager
 from pmemobj.pool import PersistentObjectPool, Recovery, create, open
 from pmemobj.poolfile import MIN_POOL_SIZE
+from pmemobj.snapshots import SnapshotReport, restore
 from pmemobj.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ __all__ = [
     "PersistentSet",
     "PersistentTuple",
     "Recovery",
+    "SnapshotReport",
     "Transaction",
     "create",
     "load_ipython_extension",
     "open",
     "plain",
+    "restore",
     "unload_ipython_extension",
     *_error_names,
 ]

@@ -22,8 +22,10 @@ from pmemobj.errors import (
 )
 from pmemobj.manager import MemoryManager
 from pmemobj.poolfile import MIN_POOL_SIZE, PoolFile, boot_id, check_size, locate, make
+from pmemobj.snapshots import SnapshotReport, take_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from pmemobj.transaction import Transaction
@@ -267,6 +269,38 @@ class PersistentObjectPool:
         """Verify every object, reference count and allocation; changes nothing. O(pool)."""
         self.mm.require_open()
         return check_pool(self.mm)
+
+    def snapshot(
+        self,
+        path: Path,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> SnapshotReport:
+        """Make a consistent, verified copy of the pool at *path*: everything committed by now.
+
+        The copy is a pool itself, closed cleanly: ``open`` takes it, and ``pmemobj.restore``
+        makes a pool of it again. It appears whole and on the disk, or not at all. Other
+        threads go on, and wait only while the files are copied: hardly at all where
+        the file system can share blocks (XFS, Btrfs). A transaction that one of them has open
+        is not in the copy, and goes on afterwards. O(pool); verified in another process.
+
+        Args:
+            path: where; an elastic pool's copy is a directory.
+            overwrite: replace the snapshot, or file, that is there.
+            progress: called with ``(bytes done, bytes in all)``; each byte is copied and
+                verified.
+
+        Raises:
+            TransactionError: inside a transaction of this thread.
+            PoolExistsError: something is at *path* already.
+            PoolLockedError: what is to be overwritten is a pool that is open.
+            PoolCorruptedError: the pool is damaged; no snapshot was made.
+            PoolNotFoundError, PoolPermissionError, PoolSystemError: no such directory, no
+                permission, or a full disk, for one.
+        """
+        self.mm.require_open()
+        return take_snapshot(self.mm, self._file, path, overwrite, progress)
 
     def persist_via_pickle(self, *types: type) -> None:
         """Store values of these types as pickles from now on, in this pool object.

@@ -10,12 +10,12 @@ import errno
 import fcntl
 import os
 import resource
-import shutil
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pmemobj._native import failure, ffi, lib
+from pmemobj.drafts import drafting, publish, sync
 from pmemobj.errors import (
     InvalidArgumentError,
     InvalidTypeError,
@@ -30,7 +30,26 @@ from pmemobj.errors import (
     PoolSystemError,
 )
 
-__all__ = ["MIN_POOL_SIZE", "PoolFile", "boot_id", "holder_of", "locate", "make"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "MIN_POOL_SIZE",
+    "PARTS_NAME",
+    "PoolFile",
+    "boot_id",
+    "exists",
+    "from_system",
+    "full_path",
+    "held",
+    "holder_of",
+    "locate",
+    "locked",
+    "looks_elastic",
+    "make",
+    "umask",
+]
 
 MIN_POOL_SIZE = 8 * 1024 * 1024
 """Bytes: libpmemobj's PMEMOBJ_MIN_POOL."""
@@ -45,7 +64,7 @@ RESERVATION = 1 << 40
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LAYOUT = b"pmemobj-python"
 _SET_NAME = "pool.set"
-_PARTS_NAME = "parts"
+PARTS_NAME = "parts"
 _SIGNATURE = b"PMEMOBJ\0"
 _LAYOUT_AT = 4096
 _LAYOUT_SIZE = 1024
@@ -87,6 +106,13 @@ class PoolFile:
             for name in others:
                 os.chmod(name, mode)
 
+    def finish_folders(self, mode: int) -> None:
+        """Make an elastic pool's directories searchable where files of *mode* are readable."""
+        if self.parts is not None:
+            for folder in (self.parts, self.path):
+                os.chmod(folder, mode | (mode & 0o444) >> 2)
+                sync(folder)
+
     def open(self, policy: int) -> object:
         """Open the pool in the core; gives the ``pmo_pool *``.
 
@@ -99,7 +125,7 @@ class PoolFile:
                 self._drop_unfinished_part()
                 _write_set(self, max(_reservation(), 2 * _bytes_of(self.files())))
             except OSError as error:
-                raise _from_system(error, self.path) from None
+                raise from_system(error, self.path) from None
         out = ffi.new("pmo_pool **")
         info = ffi.new("pmo_failure_info *")
         parts = os.fsencode(self.parts or "")
@@ -169,15 +195,15 @@ def _denied(number: int, path: str) -> PoolPermissionError:
     )
 
 
-def _from_system(error: OSError, path: str) -> PoolError:
+def from_system(error: OSError, path: str) -> PoolError:
     """The error of ours for what the operating system says about *path*."""
     number = error.errno or errno.EIO
     if number in _DENIED:
         return _denied(number, path)
-    return PoolSystemError(number, os.strerror(number), path)
+    return PoolSystemError(number, error.strerror or os.strerror(number), path)
 
 
-def _full_path(path: str | os.PathLike[str]) -> str:
+def full_path(path: str | os.PathLike[str]) -> str:
     """*path* as an absolute path that the operating system can take.
 
     Raises:
@@ -203,28 +229,29 @@ def boot_id() -> str:
         return "unknown"
 
 
-def locate(path: str | os.PathLike[str]) -> PoolFile:
+def locate(path: str | os.PathLike[str], write: bool = True) -> PoolFile:
     """What is at *path*, checked as far as can be without opening it as a pool.
+
+    *write*: it must be writable.
 
     Raises:
         PoolNotFoundError, PoolPermissionError, NotAPoolError, LayoutError, PoolSystemError
         InvalidTypeError, InvalidArgumentError: *path* is no path.
     """
-    name = _full_path(path)
+    name = full_path(path)
     try:
         if os.path.isdir(name):
-            found = PoolFile(name, os.path.join(name, _PARTS_NAME))
-            here = set(os.listdir(name))
-            if not here.issuperset((_SET_NAME, _PARTS_NAME)):
+            found = PoolFile(name, os.path.join(name, PARTS_NAME))
+            if not looks_elastic(name):
                 raise NotAPoolError(
                     errno.EISDIR, "a directory that is no elastic pool (it has no pool.set)", name
                 )
             first = found.files()[:1]
             if not first:
                 raise NotAPoolError(errno.EINVAL, "an elastic pool without its part files", name)
-            _recognise(first[0], name)
+            _recognise(first[0], name, write)
             return found
-        _recognise(name, name)
+        _recognise(name, name, write)
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "there is no such pool; pmemobj.create() makes one"
         if os.path.islink(name):
@@ -233,14 +260,19 @@ def locate(path: str | os.PathLike[str]) -> PoolFile:
     except PoolError:
         raise
     except OSError as error:
-        raise _from_system(error, name) from None
+        raise from_system(error, name) from None
     return PoolFile(name)
 
 
-def _recognise(file_name: str, shown: str) -> None:
+def looks_elastic(name: str) -> bool:
+    """Is *name* a directory with what every elastic pool has, sound or not?"""
+    return os.path.isdir(name) and {_SET_NAME, PARTS_NAME} <= set(os.listdir(name))
+
+
+def _recognise(file_name: str, shown: str, write: bool) -> None:
     if not stat.S_ISREG(os.stat(file_name).st_mode):
         raise NotAPoolError(errno.EINVAL, "it is no ordinary file", shown)
-    with open(file_name, "r+b", buffering=0) as file:
+    with open(file_name, "r+b" if write else "rb", buffering=0) as file:
         head = file.read(_LAYOUT_AT + _LAYOUT_SIZE)
         size = os.fstat(file.fileno()).st_size
     if not head.startswith(_SIGNATURE):
@@ -281,7 +313,7 @@ def _check_mode(mode: int) -> int:
         raise InvalidTypeError(f"mode must be an int such as 0o600, not {type(mode).__name__}")
     if not 0 <= mode <= 0o777:
         raise InvalidArgumentError(f"mode {mode:#o}: it must be from 0 to 0o777")
-    return mode & ~_umask()
+    return mode & ~umask()
 
 
 def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> PoolFile:
@@ -298,43 +330,38 @@ def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> P
         PoolExistsError, PoolNotFoundError, PoolPermissionError, PoolSizeError, PoolSystemError
         InvalidTypeError, InvalidArgumentError: *path* is no path, *mode* no permissions.
     """
-    name = _full_path(path)
+    name = full_path(path)
     mode = _check_mode(mode)
     if os.path.lexists(name):
-        raise _exists(name)
+        raise exists(name)
     folder = os.path.dirname(name)
     if not os.path.isdir(folder):
         raise PoolNotFoundError(errno.ENOENT, "the directory for the pool does not exist", folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _denied(errno.EACCES, folder)
-    draft = os.path.join(folder, f".pmemobj-{os.getpid():x}-{os.urandom(4).hex()}.new")
     try:
-        if elastic:
-            _make_elastic(draft, mode, name)
-        else:
-            _call_create(draft, size, mode, name)
-        _publish(draft, name)
+        with drafting(name) as draft:
+            if elastic:
+                _make_elastic(draft, mode, name)
+            else:
+                _call_create(draft, size, mode, name)
+            publish(draft, name)
     except PoolError:
-        _remove(draft)
         raise
+    except FileExistsError:
+        raise exists(name) from None
     except OSError as error:
-        _remove(draft)
-        raise _from_system(error, name) from None
-    except BaseException:
-        _remove(draft)
-        raise
-    return PoolFile(name, os.path.join(name, _PARTS_NAME) if elastic else None)
+        raise from_system(error, name) from None
+    return PoolFile(name, os.path.join(name, PARTS_NAME) if elastic else None)
 
 
 def _make_elastic(draft: str, mode: int, name: str) -> None:
-    searchable = mode | (mode & 0o444) >> 2
     os.mkdir(draft, 0o700)
-    os.mkdir(os.path.join(draft, _PARTS_NAME), 0o700)
-    file = PoolFile(draft, os.path.join(draft, _PARTS_NAME))
+    os.mkdir(os.path.join(draft, PARTS_NAME), 0o700)
+    file = PoolFile(draft, os.path.join(draft, PARTS_NAME))
     _write_set(file, _reservation())
     _call_create(file.target, 0, mode, name)
-    os.chmod(file.parts or "", searchable)
-    os.chmod(draft, searchable)
+    file.finish_folders(mode)
 
 
 def _call_create(target: str, size: int, mode: int, name: str) -> None:
@@ -354,29 +381,8 @@ def _call_create(target: str, size: int, mode: int, name: str) -> None:
     raise _about(failure(status, info=info), name)
 
 
-def _publish(draft: str, name: str) -> None:
-    """Give the finished draft its name, unless another process was faster."""
-    try:
-        if os.path.isdir(draft):
-            os.rename(draft, name)  # refused if a non-empty directory or a file is there
-        else:
-            os.link(draft, name)
-            os.unlink(draft)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.ENOTEMPTY):
-            raise _exists(name) from None
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
-            raise
-        os.rename(draft, name)  # a filesystem without hard links
-    with suppress(PermissionError):  # a directory that may be written to but not read
-        folder = os.open(os.path.dirname(name), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _exists(name: str) -> PoolExistsError:
+def exists(name: str) -> PoolExistsError:
+    """The error for a place that is taken."""
     return PoolExistsError(
         errno.EEXIST,
         "something exists there already, and was not touched; pmemobj.open() opens a pool, "
@@ -385,14 +391,8 @@ def _exists(name: str) -> PoolExistsError:
     )
 
 
-def _remove(draft: str) -> None:
-    if os.path.isdir(draft):
-        shutil.rmtree(draft, ignore_errors=True)
-    elif os.path.lexists(draft):
-        os.unlink(draft)
-
-
-def _umask() -> int:
+def umask() -> int:
+    """This process's file mode creation mask, unchanged."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         for line in file:
             if line.startswith("Umask:"):
@@ -487,6 +487,25 @@ def locked(file: PoolFile) -> PoolLockedError:
         kernel=kernel,
         command=command,
     )
+
+
+@contextmanager
+def held(file: PoolFile, shared: bool = False) -> Iterator[None]:
+    """Keep everybody from opening the pool *file* while the block runs.
+
+    *shared*: others may do the same.
+
+    Raises:
+        PoolLockedError: somebody has it open.
+        OSError: as the operating system says.
+    """
+    with open(file.files()[0], "rb") as first:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(first, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise locked(file) from None
+        yield
 
 
 def _command_of(pid: int | None) -> str | None:

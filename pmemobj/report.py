@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pmemobj.checker import CheckReport
     from pmemobj.collector import CollectionReport
     from pmemobj.pool import PersistentObjectPool
+    from pmemobj.snapshots import SnapshotReport
 
 __all__ = [
     "PoolInfo",
@@ -44,6 +45,7 @@ __all__ = [
     "recovery_info",
     "recovery_summary",
     "short_path",
+    "snapshot_summary",
     "transaction_summary",
     "work_done",
     "workspace_summary",
@@ -378,4 +380,22 @@ def collection_summary(path: str, report: CollectionReport) -> Summary:
         tone="warn" if missing else "good",
         warnings=(*missing, held) if missing else (),
         facts=tuple(facts),
+    )
+
+
+def snapshot_summary(what: str, report: SnapshotReport) -> Summary:
+    """What came of a snapshot, or of its restoration: *what* says which."""
+    ways = {"reflink": "blocks shared, none copied", "sparse copy": "every block in use copied"}
+    return Summary(
+        what,
+        short_path(report.path),
+        tone="good",
+        badges=(Badge("verified", "good", "It was opened and checked in another process."),),
+        facts=(
+            Fact("objects", f"{report.objects:,}"),
+            Fact("size", size(report.bytes)),
+            Fact("copied", ways[report.method]),
+            Fact("took", _duration(report.seconds)),
+        ),
+        notes=tuple(_missing_note(printable(name)) for name in report.classes_missing),
     )

@@ -109,3 +109,17 @@ def test_a_terminal_without_unicode_gets_ascii():
     stream.seek(0)
     assert stream.read() == "#. ~ - \\u65e5\n"
     assert terminal.mark("✓", "ok") == "ok"
+
+
+def test_snapshot_and_restore(path, tmp_path, capsys):
+    copy = tmp_path / "copy.pool"
+    assert main(["snapshot", str(path), str(copy)]) == 0
+    assert "verified" in capsys.readouterr().out
+    assert main(["snapshot", str(path), str(copy)]) == 2
+    assert main(["restore", str(copy), str(path)]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main(["snapshot", str(path), str(copy), "--overwrite"]) == 0
+    path.write_bytes(b"")
+    assert main(["restore", str(copy), str(path), "--overwrite"]) == 0
+    with pmemobj.open(path) as pool:
+        assert pool.root["name"] == "a pool"

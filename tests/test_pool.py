@@ -834,7 +834,7 @@ def test_a_crash_while_creating_leaves_nothing_there(path: Path) -> None:
         """
         import os, signal, sys, pmemobj
         from pmemobj import poolfile
-        poolfile._publish = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+        poolfile.publish = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
         pmemobj.create(sys.argv[1])
         """,
         path,
@@ -842,6 +842,7 @@ def test_a_crash_while_creating_leaves_nothing_there(path: Path) -> None:
     )
     assert not path.exists()
     pmemobj.create(path).close()
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("elastic", [False, True])
@@ -851,7 +852,7 @@ def test_an_interrupted_creation_leaves_nothing(
     def interrupt(*names: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(poolfile, "_publish", interrupt)
+    monkeypatch.setattr(poolfile, "publish", interrupt)
     with pytest.raises(KeyboardInterrupt):
         pmemobj.create(path, elastic=elastic)
     assert list(path.parent.iterdir()) == []

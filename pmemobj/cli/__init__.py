@@ -1,6 +1,7 @@
 """The command line: ``pmemobj COMMAND`` or ``python -m pmemobj COMMAND``.
 
-One module per command, each with ``add(subparsers)`` and ``run(args, terminal) -> int``.
+One module per command, or pair of them: ``add(subparsers)`` declares it and names what runs it,
+a function ``(args, terminal) -> exit status``.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pmemobj.cli import check, demo, info, ls
+from pmemobj.cli import check, demo, info, ls, snapshot
 from pmemobj.cli.terminal import Terminal
 from pmemobj.errors import PmemobjError
 from pmemobj.report import explain
 
 __all__ = ["main"]
 
-COMMANDS = (demo, info, ls, check)
+COMMANDS = (demo, info, ls, check, snapshot)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,6 +9,10 @@ from typing import TextIO
 from pmemobj.display import text
 from pmemobj.display.summary import Summary, Tone
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["Terminal"]
 
 _CODES: dict[str, str] = {
@@ -52,6 +56,12 @@ class Terminal:
         if self.interactive:
             self._stream.write(f"\r\x1b[2K{self._shown(words)}")
             self._stream.flush()
+
+    def progress(self, what: str) -> Callable[[int, int], None] | None:
+        """A function ``(done, total)`` that shows how far *what* has come; on a terminal only."""
+        if not self.interactive:
+            return None
+        return lambda done, total: self.rewrite(f"{what}: {100 * done // max(total, 1)}%")
 
     def settle(self) -> None:
         """Clear what rewrite() left."""

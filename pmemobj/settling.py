@@ -1,0 +1,151 @@
+"""A copy of a pool is verified, recovered and marked as clean in a process of its own.
+
+libpmemobj does not open two pools of one identity in a process, and a copy has its original's.
+A process of its own also proves what matters: that somebody else can open the copy.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from pmemobj._native import lib
+from pmemobj.checker import check_pool
+from pmemobj.collector import collect
+from pmemobj.errors import PmemobjError, PoolCorruptedError, PoolSystemError
+from pmemobj.manager import MemoryManager
+from pmemobj.poolfile import PARTS_NAME, PoolFile
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+__all__ = ["Settled", "main", "settle"]
+
+_PROGRAM = """
+import json, sys
+request = json.loads(sys.stdin.readline())
+sys.path[:] = request["modules"]
+from pmemobj.settling import main
+main(request)
+"""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What came of a copy.
+
+    Attributes:
+        objects: how many there are; all were verified.
+        classes_missing: classes with a memory layout of their own that could not be imported;
+            what only their instances lead to was not verified.
+    """
+
+    objects: int
+    classes_missing: tuple[str, ...]
+
+
+def settle(file: PoolFile, told: Callable[[int, int], object]) -> Settled:
+    """Verify the pool *file*, recover it, and mark it as clean. O(pool).
+
+    It stays marked as in use if classes are missing: only they know what is garbage.
+
+    Args:
+        told: called with the steps done, and their number.
+
+    Raises:
+        PoolCorruptedError: it does not verify; says where.
+        PoolSystemError: no process could be started, or it was killed.
+    """
+    import subprocess
+    import tempfile
+
+    if not sys.executable:
+        raise PoolSystemError(
+            errno.ENOSYS,
+            "a copy is verified by a Python process of its own, and sys.executable names none",
+            file.path,
+        )
+    with tempfile.TemporaryFile() as complaints:
+        with subprocess.Popen(
+            [sys.executable, "-I", "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            start_new_session=True,  # Ctrl-C is this process's to deal with
+        ) as process:
+            try:
+                answer = _converse(process, file, told)
+            except BaseException:
+                process.kill()
+                raise
+        complaints.seek(0)
+        noise = complaints.read().decode(errors="replace").strip()
+    if answer is None:
+        raise PoolSystemError(
+            errno.ECHILD,
+            f"the process that verifies the copy ended with status {process.returncode}: "
+            f"{noise[-500:] or 'it said nothing'}",
+            file.path,
+        )
+    if "problem" in answer:
+        raise PoolCorruptedError(answer["problem"])
+    return Settled(answer["objects"], tuple(answer["missing"]))
+
+
+def _converse(
+    process: subprocess.Popen[bytes], file: PoolFile, told: Callable[[int, int], object]
+) -> dict[str, Any] | None:
+    import json
+
+    request = {
+        "modules": [entry for entry in sys.path if isinstance(entry, str)],
+        "path": os.fsencode(file.path).decode("latin-1"),
+        "elastic": file.elastic,
+    }
+    try:
+        with cast("IO[bytes]", process.stdin) as stream:
+            stream.write(json.dumps(request).encode())
+    except BrokenPipeError:
+        return None
+    for line in cast("IO[bytes]", process.stdout):
+        answer = json.loads(line)
+        if isinstance(answer, dict):
+            return answer
+        told(*answer)
+    return None
+
+
+def main(request: dict[str, Any]) -> None:
+    """The other process's side: does what *request* says, and answers on standard output."""
+    path = os.fsdecode(request["path"].encode("latin-1"))
+    file = PoolFile(path, os.path.join(path, PARTS_NAME) if request["elastic"] else None)
+    try:
+        answer = _settle_here(file)
+    except PmemobjError as error:
+        answer = {"problem": str(error)}
+    _say(answer)
+
+
+def _say(what: object) -> None:
+    import json
+
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def _settle_here(file: PoolFile) -> dict[str, Any]:
+    mm = MemoryManager(file.open(lib.PMO_POLICY_PROCESS))
+    try:
+        report = check_pool(mm)
+        if not report.ok:
+            return {"problem": report.problems[0]}
+        collect(mm)
+        if not report.classes_missing:
+            mm.close()
+    finally:
+        mm.abandon()
+    return {"objects": report.objects, "missing": report.classes_missing}
