@@ -397,5 +397,5 @@ def snapshot_summary(what: str, report: SnapshotReport) -> Summary:
             Fact("copied", ways[report.method]),
             Fact("took", _duration(report.seconds)),
         ),
-        notes=tuple(_missing_note(printable(name)) for name in report.classes_missing),
+        warnings=tuple(class_missing(stored) for stored in report.classes_missing),
     )
