@@ -7,12 +7,13 @@ mutation one all-or-nothing step.
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from pmemobj import codecs
 from pmemobj._native import ffi, lib
 from pmemobj.errors import (
     AbortedObjectError,
+    ForeignObjectError,
     InvalidArgumentError,
     InvalidOidError,
     InvalidTypeError,
@@ -61,7 +62,7 @@ class MemoryManager(ValueKeeper):
         super().__init__(pool_ptr, type_table)
         self._base = int(ffi.cast("uintptr_t", lib.pmo_direct(self.ctx, 8192))) - 8192
 
-    def new(self, typ: type[T], *args: Any, **kw: Any) -> T:
+    def new(self, typ: type[T], /, *args: Any, **kw: Any) -> T:
         """Make an instance of *typ* in this pool: ``_p_new``, then ``__init__(*args, **kw)``.
 
         Durable on return, or when the outermost open transaction commits; it lives on after
@@ -72,18 +73,33 @@ class MemoryManager(ValueKeeper):
             InvalidArgumentError: *typ* is no persistent class.
             PoolFullError: no room; nothing was written.
         """
-        if not (isinstance(typ, type) and hasattr(typ, "_p_new")):
+        cls: Any = get_origin(typ) or typ  # Box for Box[int]
+        if not (isinstance(cls, type) and hasattr(cls, "_p_new")):
             raise InvalidArgumentError(
                 f"{typ!r} is no persistent class: derive it from PersistentObject, or give it "
                 "the Persistent interface (_p_new, _p_resurrect, ...)"
             )
         with self.transaction():
-            obj: Any = typ.__new__(typ, *args, **kw)
-            obj._p_new(self)
-            if self.handles.get(obj._p_oid[1]) is not obj:
-                self.enter_custom(obj, self._memory_offset(obj._p_oid))
-            obj.__init__(*args, **kw)
+            obj: Any = cls.__new__(cls, *args, **kw)
+            if isinstance(obj, cls):  # as type.__call__ asks
+                self._enter_new(obj)
+                kind: Any = type(obj)
+                kind.__init__(obj, *args, **kw)
+                if hasattr(kind, "_p_made"):
+                    kind._p_made(obj)
         return obj  # type: ignore[no-any-return]
+
+    def _enter_new(self, obj: Any) -> None:
+        mm = getattr(obj, "_p_mm", None)
+        if isinstance(mm, MemoryManager):  # __new__ gave an object that there was
+            if mm is not self:
+                raise ForeignObjectError(
+                    f"{type(obj).__qualname__}.__new__ gave an object that lives in another pool"
+                )
+            return
+        obj._p_new(self)
+        if self.handles.get(obj._p_oid[1]) is not obj:
+            self.enter_custom(obj, self._memory_offset(obj._p_oid))
 
     def otuple(self, oid: Any) -> Oid:
         """*oid* as a tuple: a copy that later changes of the memory it was read from do not reach.

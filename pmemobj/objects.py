@@ -7,6 +7,7 @@ part of a memory manager below values.py.
 from __future__ import annotations
 
 import threading
+from types import BuiltinFunctionType
 from typing import Any
 
 from pmemobj._native import failure, ffi, lib
@@ -15,7 +16,23 @@ from pmemobj.handles import HandleTable
 from pmemobj.transaction import OpenTransaction, TransactionKeeper
 from pmemobj.typetable import TypeTable
 
-__all__ = ["ObjectKeeper"]
+__all__ = ["ObjectKeeper", "allocate"]
+
+
+def allocate(cls: Any) -> Any:
+    """An empty instance of *cls* for an object that is found again: not by its own ``__new__``.
+
+    That may want arguments, and has run when the object was made.
+    """
+    own = getattr(cls, "_p_allocate", None)
+    if own is not None:
+        return own(cls)
+    new = next(
+        vars(base)["__new__"]
+        for base in cls.__mro__
+        if isinstance(vars(base).get("__new__"), BuiltinFunctionType)
+    )
+    return new(cls)
 
 
 class ObjectKeeper(TransactionKeeper):
@@ -84,17 +101,16 @@ class ObjectKeeper(TransactionKeeper):
         else:
             raise failure(status, self.ctx)
 
-    def create(self, handle: Any) -> None:
-        """Make the empty stored object for a new handle of a container class."""
+    def make(self, cls: type) -> int:
+        """The offset of a new empty stored object of a container class."""
+        out = ffi.new("uint64_t *")
         with self.lock:
             self.attend_if_needed()
-            out = ffi.new("uint64_t *")
             with self.transaction():
-                status = lib.pmo_object_new(self.ctx, self.types.code_of(type(handle)), out)
+                status = lib.pmo_object_new(self.ctx, self.types.code_of(cls), out)
                 if status:
                     raise failure(status, self.ctx)
-                handle._p_off = int(out[0])
-                self.adopt(handle)
+        return int(out[0])
 
     def adopt(self, handle: Any) -> None:
         """Pin the object of *handle* and enter it in the identity table."""
@@ -118,9 +134,12 @@ class ObjectKeeper(TransactionKeeper):
         for _, handle in self.handles.live():
             if type(handle) is old:
                 try:
-                    handle.__class__ = new
+                    object.__setattr__(handle, "__class__", new)
                 except TypeError:  # another memory layout (__slots__): the handle stays as it was
                     continue
+                reclassed = getattr(handle, "_p_reclassed", None)
+                if reclassed is not None:
+                    reclassed()
                 if was_missing and hasattr(handle, "_v__init__"):
                     handle._v__init__()
 

@@ -241,7 +241,7 @@ class PersistentObjectPool:
             if status:
                 mm.finish(status)
 
-    def new(self, typ: type[T], *args: Any, **kw: Any) -> T:
+    def new(self, typ: type[T], /, *args: Any, **kw: Any) -> T:
         """Make an instance of *typ* in this pool; see MemoryManager.new."""
         return self.mm.new(typ, *args, **kw)
 

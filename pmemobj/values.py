@@ -16,7 +16,7 @@ from pmemobj.errors import (
     PoolCorruptedError,
     UnstorableError,
 )
-from pmemobj.objects import ObjectKeeper
+from pmemobj.objects import ObjectKeeper, allocate
 from pmemobj.staging import Staging, bind_batch, bind_keys
 from pmemobj.transaction import Transaction
 
@@ -269,7 +269,7 @@ class ValueKeeper(ObjectKeeper):
         if type_code == lib.PMO_TYPE_BLOB:
             return self._blob(offset)
         cls: Any = self.types.class_of(type_code)
-        handle = cls.__new__(cls)
+        handle = allocate(cls)
         handle._p_resurrect(self, (self.uuid_lo, offset))
         if self.handles.get(offset) is not handle:
             self.adopt(handle)

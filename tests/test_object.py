@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import gc
 import pickle
 import sys
@@ -197,17 +196,35 @@ def test_volatile_and_reserved_names(pool: Any, reopen: Any) -> None:
     assert pool.root["run"]._v_lock.acquire(blocking=False)
 
 
-def test_the_dictionary_is_a_view(pool: Any) -> None:
-    run = pool.new(Run, "a")
-    assert vars(run) == {"name": "a", "losses": [], "_v_lock": run._v_lock}
-    with pytest.raises(TypeError):
-        run.__dict__["x"] = 1
-    with pytest.raises(TypeError):
-        del run.__dict__["name"]
+def test_the_dictionary_is_a_live_view(pool: Any, reopen: Any) -> None:
+    run = pool.root["run"] = pool.new(Run, "a")
+    view = vars(run)
+    assert view == {"name": "a", "losses": [], "_v_lock": run._v_lock}
+    view["x"] = [1]
+    assert run.x == [1] and type(run.x) is PersistentList and view["x"] is run.x
+    view.update(y=2, limit=3)
+    assert run.limit == 3 and Run.limit == 10
+    del view["name"]
+    assert not hasattr(run, "name") and len(view) == 5 and "name" not in view
+    with pytest.raises(KeyError):
+        del view["name"]
+    with pytest.raises(KeyError):
+        view["never"]
+    with pytest.raises(AttributeError):
+        view["_p_mine"] = 1
+    view["_v_note"] = object()
+    assert run._v_note is view.pop("_v_note") and not hasattr(run, "_v_note")
+    assert view | {"z": 1} == {**view.copy(), "z": 1} and {"y": 0} | view == view.copy()
     with pytest.raises(AttributeError):
         run.__dict__ = {}
-    assert {"name", "losses", "best", "describe", "_v_lock", "__init__"} <= set(dir(run))
+    assert {"x", "losses", "best", "describe", "_v_lock", "__init__"} <= set(dir(run))
     assert list(dir(run)) == sorted(dir(run))
+    with pytest.raises(pmemobj.UnstorableError, match="y"):
+        view["y"] = object()
+    del run, view
+    pool = reopen(pool)
+    view = vars(pool.root["run"])
+    assert view == {"losses": [], "x": [1], "y": 2, "limit": 3, "_v_lock": view["_v_lock"]}
 
 
 def test_identity_is_equality_unless_defined(pool: Any) -> None:
@@ -286,7 +303,7 @@ def test_objects_of_a_rolled_back_transaction_are_gone(pool: Any) -> None:
     with pytest.raises(KeyError), pool.transaction():
         run = pool.new(Run, "lost")
         raise KeyError
-    for use in (lambda: run.name, lambda: setattr(run, "name", 1), lambda: vars(run)):
+    for use in (lambda: run.name, lambda: setattr(run, "name", 1), lambda: dict(vars(run))):
         with pytest.raises(pmemobj.AbortedObjectError):
             use()
     assert "rolled back" in repr(run)
@@ -347,23 +364,6 @@ def test_dataclasses(pool: Any, reopen: Any) -> None:
     assert (made.name, made.size, made.tags) == ("s", 5, ["t"])
     assert made.following.size == 3 and made.following.following is None
     assert made.following.tags == []
-
-
-def test_what_would_be_lost_is_refused(pool: Any) -> None:
-    @dataclass(frozen=True)
-    class Frozen(PersistentObject):
-        x: int
-
-    with pytest.raises(TypeError, match="frozen"):
-        pool.new(Frozen, 1)
-
-    class Cached(PersistentObject):
-        @functools.cached_property
-        def value(self) -> int:
-            return 1
-
-    with pytest.raises(TypeError):
-        pool.new(Cached).value  # noqa: B018
 
 
 def test_getattr_of_the_class_is_asked_last(pool: Any, reopen: Any) -> None:

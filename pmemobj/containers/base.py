@@ -44,6 +44,7 @@ __all__ = [
     "Run",
     "Stored",
     "capture",
+    "class_made",
     "guard_attributes",
     "make_placeholder",
     "missing_attribute",
@@ -110,7 +111,12 @@ class Stored:
     _p_moves: int
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        self = object.__new__(cls)
+        return Stored._p_allocate(cls)
+
+    @staticmethod
+    def _p_allocate(cls: type) -> Any:
+        """A handle of *cls* that no pool has adopted; calls nothing that *cls* defines."""
+        self: Any = object.__new__(cls)
         _set_manager(self, DETACHED)
         _set_offset(self, 0)
         _set_cache(self, {})
@@ -119,17 +125,7 @@ class Stored:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        kinds = [base for base in cls.__mro__ if "_p_layout" in vars(base)]
-        strangers = [
-            base
-            for base in cls.__mro__
-            if not issubclass(base, Stored) and ("_p_new" in vars(base))
-        ]
-        if len(kinds) > 1 or strangers:
-            names = ", ".join(base.__qualname__ for base in kinds + strangers)
-            raise TypeError(f"{cls.__qualname__}: persistent types may not be mixed ({names})")
-        for hook in tuple(CLASS_DEFINED):
-            hook(cls)
+        class_made(cls)
 
     @property
     def _p_oid(self) -> tuple[int, int]:
@@ -138,7 +134,8 @@ class Stored:
     def _p_new(self, manager: MemoryManager) -> None:
         """Make the empty stored object that this new handle stands for."""
         _set_manager(self, manager)
-        manager.create(self)
+        _set_offset(self, manager.make(type(self)))
+        manager.adopt(self)
 
     def _p_resurrect(self, manager: MemoryManager, oid: tuple[int, int]) -> None:
         """Stand for the object stored at *oid*."""
@@ -156,16 +153,16 @@ class Stored:
 
     def _p_suspend(self) -> None:
         """The object is about to change in an explicit transaction: cache nothing until its end."""
-        self._p_cache = _NoCache()
+        _set_cache(self, _NoCache())
 
     def _p_refresh(self) -> None:
         """The object may be another than before: read everything again."""
-        self._p_cache = {}
-        self._p_moves += REFRESH
+        _set_cache(self, {})
+        _set_moves(self, self._p_moves + REFRESH)
 
     def _p_poison(self) -> None:
         """The object no longer exists: every use of the handle raises from now on."""
-        self._p_off = 1
+        _set_offset(self, 1)
         self._p_refresh()
 
     def _p_length(self) -> int:
@@ -261,6 +258,23 @@ def capture(batch: Any) -> Run:
     )
     lib.pmo_batch_release(batch)
     return run
+
+
+def class_made(cls: type) -> None:
+    """A class of stored objects has been defined.
+
+    Raises:
+        TypeError: it mixes several kinds of them.
+    """
+    kinds = [base for base in cls.__mro__ if "_p_layout" in vars(base)]
+    strangers = [
+        base for base in cls.__mro__ if not issubclass(base, Stored) and ("_p_new" in vars(base))
+    ]
+    if len(kinds) > 1 or strangers:
+        names = ", ".join(base.__qualname__ for base in kinds + strangers)
+        raise TypeError(f"{cls.__qualname__}: persistent types may not be mixed ({names})")
+    for hook in tuple(CLASS_DEFINED):
+        hook(cls)
 
 
 _set_manager = Stored.__dict__["_p_mm"].__set__

@@ -1,33 +1,34 @@
 """PersistentObject: the base of classes whose instances' attributes lie in a pool.
 
 Attributes are read through the instance's own ``__dict__``, so that Python's ordinary lookup
-serves what was read before; ``__getattr__`` fetches the others from the pool.
-
-One rule of Python needs help: an instance's attribute hides a class's attribute of that
-name, also while it has not been read from the pool yet. For such names, and only for them,
-the class gets a descriptor that looks into the pool first (``_Shadowed``).
+serves what was read before; attributes.py sees to it that the pool is asked for the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import wraps
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pmemobj._native import lib
 from pmemobj.codecs import STR
+from pmemobj.containers.attributes import (
+    Instance,
+    ObjectType,
+    admit,
+    class_attribute,
+    instance_dict,
+)
 from pmemobj.containers.base import (
     MISSING,
     PlainObject,
+    Stored,
     make_placeholder,
     missing_attribute,
     refuse_change,
 )
 from pmemobj.containers.represent import represent
-from pmemobj.containers.table import StoredTable
-from pmemobj.errors import PmemobjError
+from pmemobj.errors import InvalidTypeError, PmemobjError
 from pmemobj.typetable import register_builtin
 
 if TYPE_CHECKING:
@@ -39,49 +40,7 @@ CACHEABLE = 65536  # bytes of an attribute; a longer one is decoded anew at ever
 _RESERVED = frozenset(("_p_cache", "_p_mm", "_p_moves", "_p_off"))
 
 
-class _Instance(StoredTable):
-    """Gives instances a ``__dict__``, which PersistentObject hides behind a read-only view."""
-
-
-_instance_dict: Any = vars(_Instance)["__dict__"].__get__
-
-
-class _Shadowed:
-    """A class attribute that some instances hide by a stored attribute of the same name.
-
-    Not a data descriptor: what an instance has read already is found before it.
-    """
-
-    __slots__ = ("name", "own", "owner")
-
-    def __init__(self, owner: type, name: str) -> None:
-        self.owner = owner
-        self.name = name
-        self.own = vars(owner).get(name, MISSING)
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        if instance is not None:
-            value = instance._p_load(self.name)
-            if value is not MISSING:
-                return value
-        raw = self.own
-        if raw is MISSING:
-            mro = (owner or type(instance)).__mro__
-            raw = _raw_attribute(mro[mro.index(self.owner) + 1 :], self.name)
-            if raw is MISSING:
-                raise AttributeError(self.name)
-        getter = getattr(type(raw), "__get__", None)
-        return raw if getter is None else getter(raw, instance, owner)
-
-
-def _raw_attribute(classes: tuple[type, ...], name: str) -> Any:
-    for cls in classes:
-        if name in vars(cls):
-            return vars(cls)[name]
-    return MISSING
-
-
-class PersistentObject(_Instance):
+class PersistentObject(Instance, metaclass=ObjectType):
     """The base of your own persistent classes: ``pool.new(Class, *args)``.
 
     ::
@@ -100,7 +59,7 @@ class PersistentObject(_Instance):
     * ``_v__init__`` runs in both cases, when it is made before ``__init__``.
     * Attributes named ``_v_...`` are volatile: ordinary attributes of the Python instance.
     * Names starting with ``_p_`` belong to the library.
-    * ``obj.__dict__`` is a read-only view of all attributes; assign attributes instead.
+    * ``obj.__dict__`` is a live view of all attributes; what is assigned in it is stored, too.
     * Equality and hash are by identity unless the class defines them.
 
     Mixing with another persistent type, and ``__slots__``, are refused with TypeError.
@@ -110,16 +69,12 @@ class PersistentObject(_Instance):
     _p_noun: ClassVar[str] = "object"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        slots = vars(cls).get("__slots__", ())
-        if slots:
+        if vars(cls).get("__slots__", ()):
             raise TypeError(
                 f"{cls.__qualname__}: a persistent class has no __slots__, which would not be "
                 "stored; assign attributes"
             )
-        own = vars(cls).get("__getattr__")
-        if own is not None:
-            type.__setattr__(cls, "__getattr__", _stored_first(own))
-        super().__init_subclass__(**kwargs)
+        super(Stored, cls).__init_subclass__(**kwargs)  # ObjectType says that it was made
 
     def _v__init__(self) -> None:
         """Called when the object is made, before ``__init__``, and whenever it is resurrected.
@@ -128,14 +83,18 @@ class PersistentObject(_Instance):
         """
 
     def _p_new(self, manager: MemoryManager) -> None:
-        parameters = getattr(type(self), "__dataclass_params__", None)
-        if parameters is not None and parameters.frozen:
-            raise TypeError(
-                f"{type(self).__qualname__} is a frozen dataclass, which sets its attributes past "
-                "the pool, so that they would be lost; leave out frozen=True"
-            )
         super()._p_new(manager)
         self._v__init__()
+
+    def _p_made(self) -> None:
+        """``__init__`` has run: store what it set past ``__setattr__``, as a frozen dataclass's."""
+        attributes = instance_dict(self)
+        past = {name: value for name, value in attributes.items() if name[:3] != "_v_"}
+        if past:
+            stored = set(self._p_names())
+            for name, value in past.items():
+                if name not in stored:
+                    self._p_assign(name, value)
 
     def _p_resurrect(self, manager: MemoryManager, oid: tuple[int, int]) -> None:
         super()._p_resurrect(manager, oid)
@@ -160,33 +119,61 @@ class PersistentObject(_Instance):
             size = 0 if read.tag < lib.PMO_STR else read.number
             value = mm.decode(read)
             if size <= CACHEABLE and type(self._p_cache) is dict:
-                object.__setattr__(self, name, value)
+                cls = type(self)
+                if name in cls._p_pooled or admit(cls, name):
+                    instance_dict(self)[name] = value
         return value
 
     def __getattr__(self, name: str) -> Any:
+        # The pool was asked already (see ObjectType).
         cls = type(self)
-        if name[:3] not in ("_v_", "_p_"):
-            value = self._p_load(name)
-            if value is not MISSING:
-                return value
-            if getattr(cls, name, MISSING) is not MISSING:
-                # A property raised AttributeError: let it speak for itself.
-                return object.__getattribute__(self, name)
+        if class_attribute(cls, name) is not MISSING:
+            # A property raised AttributeError: let it speak for itself.
+            return object.__getattribute__(self, name)
         raise AttributeError(
             f"{cls.__name__!r} object has no attribute {name!r}", name=name, obj=self
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # What was read from the pool before is no data descriptor of the class.
-        known = name[:1] != "_" and name in _instance_dict(self)
-        if not known and not self._p_is_stored(name):
+        cls = type(self)
+        if name in cls._p_pooled or not (self._p_is_volatile(name) or not admit(cls, name)):
+            self._p_assign(name, value)
+        elif name == "__class__":
+            raise InvalidTypeError(
+                f"the class of a stored {cls.__qualname__} cannot be assigned; make an object of "
+                "the other class, or define the class again under its name"
+            )
+        else:
             object.__setattr__(self, name, value)
-            if name == "__class__":
-                self._p_forget()
-                # A class may be defined again at any time, also when the pool is closed.
-                with suppress(PmemobjError):
-                    self._p_uncover()
-            return
+
+    def __delattr__(self, name: str) -> None:
+        cls = type(self)
+        if self._p_is_volatile(name) or not admit(cls, name):
+            object.__delattr__(self, name)
+        elif not self._p_remove(name):
+            raise AttributeError(
+                f"{cls.__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
+
+    def _p_is_volatile(self, name: str) -> bool:
+        """Is *name* none that may be stored?
+
+        Raises:
+            AttributeError: it is the library's.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"attribute name must be string, not {type(name).__name__!r}")
+        prefix = name[:3]
+        if prefix == "_p_" and name not in _RESERVED:
+            raise AttributeError(
+                f"{name!r}: names that start with '_p_' belong to the library",
+                name=name,
+                obj=self,
+            )
+        return prefix == "_p_" or prefix == "_v_"
+
+    def _p_assign(self, name: str, value: Any) -> None:
+        """Store an attribute, whatever the class has under its name."""
         mm = self._p_mm
         encoded = mm.encode(value)
         if encoded is None:
@@ -202,7 +189,7 @@ class PersistentObject(_Instance):
         with mm.lock:
             if mm.attention:
                 mm.attend(self)
-            attributes = _instance_dict(self)
+            attributes = instance_dict(self)
             attributes.pop(name, None)
             status = lib.pmo_table_set(mm.ctx, self._p_off, STR, len(data), data, b"", 0, *encoded)
             if status:
@@ -211,64 +198,65 @@ class PersistentObject(_Instance):
                 value is not MISSING
                 and type(self._p_cache) is dict
                 and len(encoded[2]) <= CACHEABLE
+                and name in type(self)._p_pooled
             ):
                 attributes[name] = value
 
-    def __delattr__(self, name: str) -> None:
-        if not self._p_is_stored(name):
-            object.__delattr__(self, name)
-            return
+    def _p_remove(self, name: str) -> bool:
+        """Delete an attribute past all descriptors, a kept one too; False if there is none."""
         mm = self._p_mm
         data = name.encode("utf-8", "surrogatepass")
         with mm.lock:
+            kept = instance_dict(self).pop(name, MISSING) is not MISSING
+            kept = self._p_cache.pop(name, MISSING) is not MISSING or kept
             if mm.attention:
                 mm.attend(self)
-            _instance_dict(self).pop(name, None)
             status = lib.pmo_table_delete(mm.ctx, self._p_off, STR, len(data), data, b"", 0)
             if status:
                 if status == lib.PMO_EMISSING:
-                    raise AttributeError(
-                        f"{type(self).__name__!r} object has no attribute {name!r}",
-                        name=name,
-                        obj=self,
-                    )
+                    return kept
                 mm.finish(status, self)
-
-    def _p_is_stored(self, name: str) -> bool:
-        """Does assignment to *name* go to the pool? If a class attribute has it, see to it."""
-        if name[:3] == "_v_":
-            return False
-        if name[:3] == "_p_":
-            if name not in _RESERVED:
-                raise AttributeError(
-                    f"{name!r}: names that start with '_p_' belong to the library",
-                    name=name,
-                    obj=self,
-                )
-            return False
-        cls = type(self)
-        if getattr(cls, name, MISSING) is MISSING:
-            return True
-        raw = _raw_attribute(cls.__mro__, name)
-        if raw is MISSING or type(raw) is _Shadowed:
-            return True
-        if hasattr(type(raw), "__set__") or hasattr(type(raw), "__delete__"):
-            return False
-        _cover(cls, name)
         return True
 
+    def _p_peek(self, name: str) -> Any:
+        """What ``__dict__[name]`` is, or MISSING."""
+        found = instance_dict(self).get(name, MISSING)
+        if found is MISSING and name[:3] not in ("_v_", "_p_"):
+            mm = self._p_mm
+            with mm.lock:
+                mm.attend_if_needed()
+                found = self._p_cache.get(name, MISSING)
+                if found is MISSING:
+                    found = self._p_load(name)
+        return found
+
+    def _p_keep(self, name: str, value: Any) -> None:
+        """Keep a value of a descriptor's own until it is deleted, or what it came from may differ.
+
+        In a transaction it is kept in ``_p_cache``, where other threads do not see it.
+        """
+        mm = self._p_mm
+        with mm.lock:
+            mm.attend_if_needed(self)
+            state = mm.open_transaction
+            if state is None:
+                instance_dict(self)[name] = value
+            elif not state.implicit:
+                dict.__setitem__(self._p_cache, name, value)
+
     def _p_uncover(self) -> None:
-        """See to stored attributes whose names class attributes have."""
+        """See to it that no class attribute hides a stored one."""
         cls = type(self)
         for name in self._p_names():
-            if getattr(cls, name, MISSING) is not MISSING:
-                raw = _raw_attribute(cls.__mro__, name)
-                if (
-                    raw is not MISSING
-                    and type(raw) is not _Shadowed
-                    and not hasattr(type(raw), "__set__")
-                ):
-                    _cover(cls, name)
+            if name not in cls._p_pooled:
+                admit(cls, name)
+
+    def _p_reclassed(self) -> None:
+        """The class was defined again, and the object is now one of the new class."""
+        self._p_forget()
+        # That may happen at any time, also when the pool is closed.
+        with suppress(PmemobjError):
+            self._p_uncover()
 
     def _p_names(self) -> list[str]:
         return self._p_all("keys")
@@ -282,23 +270,21 @@ class PersistentObject(_Instance):
         self._p_forget()
 
     def _p_forget(self) -> None:
-        """Drop the attributes that were read from the pool."""
-        attributes = _instance_dict(self)
+        """Drop the attributes that were read from the pool, and what descriptors keep."""
+        attributes = instance_dict(self)
         for name in [name for name in attributes if name[:3] != "_v_"]:
             del attributes[name]
 
     def _p_volatile(self) -> dict[str, Any]:
-        own = list(_instance_dict(self).items())
+        own = list(instance_dict(self).items())
         return {name: value for name, value in own if name[:3] == "_v_"}
 
-    @property
-    def __dict__(self) -> Any:  # type: ignore[override]
-        """A read-only view of all attributes, the stored and the volatile."""
-        return MappingProxyType({**dict(self._p_all("items")), **self._p_volatile()})
+    def _p_attribute_names(self) -> list[str]:
+        return list(dict.fromkeys((*self._p_names(), *instance_dict(self), *self._p_cache)))
 
     def __dir__(self) -> list[str]:
         names = {name for cls in type(self).__mro__ for name in vars(cls)}
-        names.update(_instance_dict(self), self._p_names())
+        names.update(self._p_attribute_names())
         return sorted(names)
 
     def __repr__(self) -> str:
@@ -330,24 +316,6 @@ class PersistentObject(_Instance):
         vars(shell).update(zip(children[::2], children[1::2], strict=True))
 
 
-def _stored_first(own: Any) -> Any:
-    """A class's own ``__getattr__``, asked only for what is not stored either."""
-
-    @wraps(own)
-    def __getattr__(self: Any, name: str) -> Any:
-        if name[:3] not in ("_v_", "_p_"):
-            value = self._p_load(name)
-            if value is not MISSING:
-                return value
-        return own(self, name)
-
-    return __getattr__
-
-
-def _cover(cls: type, name: str) -> None:
-    type.__setattr__(cls, name, _Shadowed(cls, name))
-
-
 class MissingClassObject(PersistentObject):
     """The base of the placeholders for objects whose class is not defined.
 
@@ -358,21 +326,13 @@ class MissingClassObject(PersistentObject):
     _p_missing: ClassVar[str] = ""
 
     def __getattr__(self, name: str) -> Any:
-        if name[:3] not in ("_v_", "_p_"):
-            value = self._p_load(name)
-            if value is not MISSING:
-                return value
         return missing_attribute(self, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if self._p_is_stored(name):
-            refuse_change(self)
-        super().__setattr__(name, value)
+    def _p_assign(self, name: str, value: Any) -> None:
+        refuse_change(self)
 
-    def __delattr__(self, name: str) -> None:
-        if self._p_is_stored(name):
-            refuse_change(self)
-        super().__delattr__(name)
+    def _p_remove(self, name: str) -> bool:
+        refuse_change(self)
 
 
 def _placeholder(name: str) -> type:
