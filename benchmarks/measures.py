@@ -7,8 +7,6 @@ took, averaged over the run, and nothing else. DIRECTORY is empty and thrown awa
 from __future__ import annotations
 
 import json
-import pickle
-import random
 import subprocess
 import sys
 import time
@@ -21,9 +19,7 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 
 COMMITS = 100_000
-READS = 500_000
 KEYS = 1_000
-ELEMENTS = 1_000_000
 
 Measure = Callable[[Path], float]
 MEASURES: dict[str, Measure] = {}
@@ -148,126 +144,6 @@ def list_replace(directory: Path) -> float:
         return (time.perf_counter() - start) / (rounds * KEYS)
 
 
-# ---- warm reads -------------------------------------------------------------------------
-
-
-def seconds_per_read(container: Any, keys: list[Any]) -> float:
-    for key in keys:
-        container[key]
-    rounds = READS // len(keys)
-    start = time.perf_counter()
-    for _ in range(rounds):
-        for key in keys:
-            container[key]
-    return (time.perf_counter() - start) / (rounds * len(keys))
-
-
-def names() -> list[str]:
-    return [f"key{i}" for i in range(KEYS)]
-
-
-@contextmanager
-def zodb_root() -> Iterator[Any]:
-    import ZODB
-
-    database = ZODB.DB(None)
-    with database.transaction() as connection:
-        yield connection.root()
-    database.close()
-
-
-@measure("read-dict-plain")
-def read_dict_plain(directory: Path) -> float:
-    return seconds_per_read(dict.fromkeys(names(), 7), names())
-
-
-@measure("read-dict-pmemobj")
-def read_dict_pmemobj(directory: Path) -> float:
-    with fresh_pool(directory) as pool:
-        pool.root["d"] = dict.fromkeys(names(), 7)
-        return seconds_per_read(pool.root["d"], names())
-
-
-@measure("read-dict-zodb")
-def read_dict_zodb(directory: Path) -> float:
-    import transaction
-    from persistent.mapping import PersistentMapping
-
-    with zodb_root() as root:
-        root["d"] = PersistentMapping(dict.fromkeys(names(), 7))
-        transaction.commit()
-        return seconds_per_read(root["d"], names())
-
-
-@measure("read-list-plain")
-def read_list_plain(directory: Path) -> float:
-    return seconds_per_read([7] * KEYS, list(range(KEYS)))
-
-
-@measure("read-list-pmemobj")
-def read_list_pmemobj(directory: Path) -> float:
-    with fresh_pool(directory) as pool:
-        pool.root["l"] = [7] * KEYS
-        return seconds_per_read(pool.root["l"], list(range(KEYS)))
-
-
-@measure("read-list-zodb")
-def read_list_zodb(directory: Path) -> float:
-    import transaction
-    from persistent.list import PersistentList
-
-    with zodb_root() as root:
-        root["l"] = PersistentList([7] * KEYS)
-        transaction.commit()
-        return seconds_per_read(root["l"], list(range(KEYS)))
-
-
-# ---- a list of a million ints -----------------------------------------------------------
-
-
-def small_ints() -> list[int]:
-    return list(range(ELEMENTS))
-
-
-def large_ints() -> list[int]:
-    generator = random.Random(1)
-    return [generator.getrandbits(62) for _ in range(ELEMENTS)]
-
-
-def pickled(values: list[int], directory: Path) -> float:
-    start = time.perf_counter()
-    with (directory / "ints.pickle").open("wb") as file:
-        pickle.dump(values, file, protocol=pickle.HIGHEST_PROTOCOL)
-    return time.perf_counter() - start
-
-
-def stored(values: list[int], directory: Path) -> float:
-    with fresh_pool(directory, 128 * MIB) as pool:
-        start = time.perf_counter()
-        pool.root["ints"] = values
-        return time.perf_counter() - start
-
-
-@measure("ints-small-pickle")
-def ints_small_pickle(directory: Path) -> float:
-    return pickled(small_ints(), directory)
-
-
-@measure("ints-small-pmemobj")
-def ints_small_pmemobj(directory: Path) -> float:
-    return stored(small_ints(), directory)
-
-
-@measure("ints-large-pickle")
-def ints_large_pickle(directory: Path) -> float:
-    return pickled(large_ints(), directory)
-
-
-@measure("ints-large-pmemobj")
-def ints_large_pmemobj(directory: Path) -> float:
-    return stored(large_ints(), directory)
-
-
 # ---- opening ------------------------------------------------------------------------------
 
 
@@ -294,7 +170,7 @@ def open_small(directory: Path) -> float:
     return opened(directory, 64 * MIB, {})
 
 
-@measure("open-64MiB-full")
+@measure("open-full")
 def open_full(directory: Path) -> float:
     return opened(directory, 64 * MIB, "[str(i) for i in range(2_000_000)]")
 

@@ -1,0 +1,53 @@
+"""diskcache: a Cache that never evicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import diskcache
+
+from benchmarks.stores.base import CRASH, POWER, Store, Value
+
+
+class DiskcacheStore(Store):
+    title = "diskcache"
+    settings: ClassVar[dict[str, str]] = {
+        CRASH: "eviction off, sqlite_synchronous=0",
+        POWER: "eviction off, sqlite_synchronous=2",
+    }
+    singles = 5_000
+
+    def open(self) -> None:
+        self.cache = diskcache.Cache(
+            str(self.directory / "cache"),
+            eviction_policy="none",
+            sqlite_synchronous=0 if self.safety == CRASH else 2,
+        )
+
+    def close(self) -> None:
+        self.cache.close()
+
+    def insert(self, keys: Sequence[str], values: Sequence[Value]) -> None:
+        cache = self.cache
+        for key, value in zip(keys, values, strict=True):
+            cache[key] = value
+
+    def insert_together(self, keys: Sequence[str], values: Sequence[Value]) -> None:
+        cache = self.cache
+        with cache.transact():
+            for key, value in zip(keys, values, strict=True):
+                cache[key] = value
+
+    def count(self) -> int:
+        return len(self.cache)
+
+    def get(self, keys: Sequence[str]) -> None:
+        cache = self.cache
+        for key in keys:
+            cache[key]
+
+    def contains(self, keys: Sequence[str]) -> None:
+        cache = self.cache
+        for key in keys:
+            key in cache

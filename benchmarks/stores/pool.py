@@ -1,0 +1,95 @@
+"""pmemobj itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pmemobj
+from benchmarks.stores.base import CRASH, POWER, Store, Value
+from pmemobj.report import pool_info
+
+RESERVED = 4 << 30
+
+
+class PoolStore(Store):
+    title = "pmemobj"
+    settings: ClassVar[dict[str, str]] = {
+        CRASH: "durability='process'",
+        POWER: "durability='power'",
+    }
+
+    def open(self) -> None:
+        path = self.directory / "bench.pool"
+        if path.exists():
+            self.pool = pmemobj.open(path)
+        else:
+            durability = "process" if self.safety == CRASH else "power"
+            self.pool = pmemobj.create(path, pool_size=RESERVED, durability=durability)
+            self.pool.root = {"map": {}, "list": []}
+        self.root = self.pool.root
+        self.map = self.root["map"]
+        self.list = self.root["list"]
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def insert(self, keys: Sequence[str], values: Sequence[Value]) -> None:
+        stored = self.map
+        for key, value in zip(keys, values, strict=True):
+            stored[key] = value
+
+    def append(self, values: Sequence[int]) -> None:
+        stored = self.list
+        for value in values:
+            stored.append(value)
+
+    def insert_together(self, keys: Sequence[str], values: Sequence[Value]) -> None:
+        stored = self.map
+        with self.pool.transaction():
+            for key, value in zip(keys, values, strict=True):
+                stored[key] = value
+
+    def save(self, name: str, value: Any) -> None:
+        self.root[name] = value
+
+    def count(self) -> int:
+        return len(self.map)
+
+    def get(self, keys: Sequence[str]) -> None:
+        stored = self.map
+        for key in keys:
+            stored[key]
+
+    def contains(self, keys: Sequence[str]) -> None:
+        stored = self.map
+        for key in keys:
+            key in stored
+
+    def index(self, positions: Sequence[int]) -> None:
+        stored = self.list
+        for position in positions:
+            stored[position]
+
+    def iterate(self, name: str) -> None:
+        for _ in self.root[name]:
+            pass
+
+    def walk(self, name: str) -> int:
+        total = 0
+        for record in self.root[name]:
+            total += len(record["name"]) + len(record["address"]["city"])
+        return total
+
+    def size(self) -> int:
+        return pool_info(self.pool).used
+
+    def collect(self) -> None:
+        """A full collection."""
+        self.pool.gc()
+
+    @classmethod
+    def read_one(cls, directory: Path, name: str, position: int) -> str:
+        path = str(directory / "bench.pool")
+        return f"import pmemobj; print(pmemobj.open({path!r}).root[{name!r}][{position}])"
