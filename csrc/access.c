@@ -93,8 +93,7 @@ static bool geometry_fits(pmo_pool *pool, const pmo_geometry *geometry, int layo
         geometry->heap_capacity > most) {
         return false;
     }
-    uint64_t size = geometry->capacity * pmo_stride(layout) +
-                    geometry->index_slots * sizeof(uint32_t) + geometry->heap_capacity;
+    uint64_t size = pmo_body_bytes(geometry, layout);
     if (geometry->body == 0) {
         return size == 0;
     }

@@ -15,6 +15,16 @@ uint64_t pmo_stride(int layout) {
     }
 }
 
+uint64_t pmo_body_bytes(const pmo_geometry *geometry, int layout) {
+    return geometry->capacity * pmo_stride(layout) + geometry->index_slots * sizeof(uint32_t) +
+           geometry->heap_capacity;
+}
+
+uint64_t pmo_body_apart(const pmo_pool *pool, const pmo_container *container) {
+    uint64_t inside = pmo_offset_of(pool, container) + sizeof(pmo_container);
+    return container->geometry.body != inside ? container->geometry.body : 0;
+}
+
 uint32_t *pmo_index(const pmo_pool *pool, const pmo_container *container, int layout) {
     return pmo_at(pool,
                   container->geometry.body + container->geometry.capacity * pmo_stride(layout));
@@ -81,8 +91,7 @@ int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_s
         pool->failure = (pmo_failure_info){.requested = capacity};
         return PMO_ETOOBIG;
     }
-    uint64_t size =
-        capacity * pmo_stride(layout) + index_slots * sizeof(uint32_t) + heap_capacity;
+    uint64_t size = pmo_body_bytes(geometry, layout);
     if (size > 0) {
         PMO_TRY(pmo_allocate(pool, size, PMO_NUM_BODY, false, &geometry->body));
         uint64_t index = geometry->body + capacity * pmo_stride(layout);
@@ -94,7 +103,7 @@ int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_s
 
 int pmo_body_replace(pmo_pool *pool, pmo_container *container, const pmo_geometry *geometry,
                      uint64_t length, uint64_t used, const pmo_heap *heap) {
-    uint64_t old = container->geometry.body;
+    uint64_t old = pmo_body_apart(pool, container);
     PMO_TRY(pmo_undo(pool, &container->state, sizeof(pmo_state) + sizeof(pmo_geometry)));
     container->geometry = *geometry;
     pmo_state_put(container, length, used, heap);

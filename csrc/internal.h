@@ -6,7 +6,7 @@
  *   object.c   headers, reference counts, blobs
  *   cell.c     one value <-> 16 bytes (+ heap, + blob)
  *   container.c     state, geometry, bodies, growth and compaction
- *   sequence.c table.c collector.c    (siblings)
+ *   sequence.c table.c graph.c collector.c    (siblings)
  */
 #ifndef PMO_INTERNAL_H
 #define PMO_INTERNAL_H
@@ -239,6 +239,11 @@ int pmo_deallocate(pmo_pool *pool, uint64_t offset);
 
 /* ---- object.c --------------------------------------------------------------------- */
 
+/* A new empty container of this layout's type, with a body of this geometry (capacity,
+ * index_slots, heap_capacity), as pmo_body_new makes it: in one allocation if it is small. */
+int pmo_object_with_body(pmo_pool *pool, uint32_t type, pmo_geometry *geometry,
+                         uint64_t *offset);
+
 /* Change a count; both need a transaction. Losing the last reference queues the
  * object on pool->dead (or foreign_dead), unless it is pinned. */
 int pmo_reference_add(pmo_pool *pool, uint64_t offset);
@@ -309,6 +314,11 @@ uint64_t pmo_stride(int layout);
 static inline char *pmo_elements(const pmo_pool *pool, const pmo_container *container) {
     return container->geometry.body ? pool->base + container->geometry.body : NULL;
 }
+/* Offset of a body that is an allocation of its own; 0: none, or the object's allocation
+ * holds it. */
+uint64_t pmo_body_apart(const pmo_pool *pool, const pmo_container *container);
+/* Bytes of a body of this shape. */
+uint64_t pmo_body_bytes(const pmo_geometry *geometry, int layout);
 uint32_t *pmo_index(const pmo_pool *pool, const pmo_container *container, int layout);
 pmo_heap pmo_heap_of(const pmo_pool *pool, const pmo_container *container, int layout);
 /* The empty heap of a body that pmo_body_new has just made. */

@@ -167,7 +167,10 @@ static int visit_object(pmo_pool *pool, struct pmo_collector *gc, uint64_t offse
     pmo_container *container = NULL;
     PMO_TRY(pmo_container_at(pool, offset, layout, &container));
     if (container->geometry.body != 0) {
-        PMO_TRY(add_body(pool, gc, container->geometry.body));
+        uint64_t body = pmo_body_apart(pool, container);
+        if (body != 0) {
+            PMO_TRY(add_body(pool, gc, body));
+        }
         gc->place = (pmo_gc_place){.object = offset, .damaged = status != PMO_OK};
     }
     return status;

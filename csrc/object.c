@@ -1,26 +1,49 @@
 #include "internal.h"
 
-static int object_bytes(pmo_pool *pool, uint32_t type, uint64_t *size) {
-    int layout = pmo_layout_of(pool, type);
-    if (layout < PMO_LAYOUT_SEQUENCE) {
-        return PMO_ETYPE;
-    }
-    *size = sizeof(pmo_container);
-    return PMO_OK;
-}
+/* Bytes of a body that lies in its object's allocation: when it is exchanged for another
+ * its place is lost until the object dies. */
+#define SMALL_BODY 512u
 
 static void write_header(uint64_t offset, pmo_header *header, uint32_t type) {
     *header = (pmo_header){.type = type, .check = pmo_header_check(offset, type)};
 }
 
-static int object_new(pmo_pool *pool, uint32_t type, uint64_t *offset) {
-    uint64_t size = 0;
-    PMO_TRY(object_bytes(pool, type, &size));
-    PMO_TRY(pmo_allocate(pool, size, PMO_NUM_OBJECT, true, offset));
-    pmo_container *container = pmo_at(pool, *offset);
-    write_header(*offset, &container->head, type);
+static void write_container(pmo_pool *pool, uint64_t offset, uint32_t type,
+                            const pmo_geometry *geometry) {
+    pmo_container *container = pmo_at(pool, offset);
+    write_header(offset, &container->head, type);
+    container->state = (pmo_state){0};
     container->state.check = pmo_state_check(&container->state);
-    container->geometry.check = pmo_geometry_check(&container->geometry);
+    container->geometry = *geometry;
+    container->geometry.check = pmo_geometry_check(geometry);
+}
+
+static int object_new(pmo_pool *pool, uint32_t type, uint64_t *offset) {
+    const pmo_geometry nothing = {0};
+    if (pmo_layout_of(pool, type) < PMO_LAYOUT_SEQUENCE) {
+        return PMO_ETYPE;
+    }
+    PMO_TRY(pmo_allocate(pool, sizeof(pmo_container), PMO_NUM_OBJECT, false, offset));
+    write_container(pool, *offset, type, &nothing);
+    return PMO_OK;
+}
+
+int pmo_object_with_body(pmo_pool *pool, uint32_t type, pmo_geometry *geometry,
+                         uint64_t *offset) {
+    int layout = pmo_layout_of(pool, type);
+    uint64_t size = pmo_body_bytes(geometry, layout);
+    if (size == 0 || size > SMALL_BODY) {
+        PMO_TRY(object_new(pool, type, offset));
+        PMO_TRY(pmo_body_new(pool, layout, geometry->capacity, geometry->index_slots,
+                             geometry->heap_capacity, geometry));
+    } else {
+        size += sizeof(pmo_container);
+        PMO_TRY(pmo_allocate(pool, size, PMO_NUM_OBJECT, false, offset));
+        geometry->body = *offset + sizeof(pmo_container);
+        uint64_t index = geometry->body + geometry->capacity * pmo_stride(layout);
+        memset(pmo_at(pool, index), 0, geometry->index_slots * sizeof(uint32_t));
+    }
+    write_container(pool, *offset, type, geometry);
     return PMO_OK;
 }
 
@@ -76,7 +99,7 @@ int pmo_object_info_get(pmo_pool *pool, uint64_t offset, pmo_object_info *info) 
         info->length = container->state.length;
         info->used = container->state.used;
         info->capacity = container->geometry.capacity;
-        info->bytes += allocated(pool, container->geometry.body);
+        info->bytes += allocated(pool, pmo_body_apart(pool, container));
     }
     return PMO_OK;
 }
@@ -122,8 +145,9 @@ static int bury_one(pmo_pool *pool, uint64_t offset) {
         pmo_container *container = NULL;
         PMO_TRY(pmo_container_at(pool, offset, layout, &container));
         PMO_TRY(pmo_container_drop_all(pool, container));
-        if (container->geometry.body != 0) {
-            PMO_TRY(pmo_deallocate(pool, container->geometry.body));
+        uint64_t body = pmo_body_apart(pool, container);
+        if (body != 0) {
+            PMO_TRY(pmo_deallocate(pool, body));
         }
     }
     return pmo_deallocate(pool, offset);

@@ -336,6 +336,17 @@ int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
 int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
                    pmo_value *key, pmo_value *value, uint64_t *next);
 
+/* ---- graph.c: plain data in one piece ------------------------------------------ */
+
+typedef struct pmo_graph pmo_graph;
+/* Look through a stream, which has to stay where it is: a list of count containers, in the
+ * form that graph.c tells. PMO_EINVAL: something in it is of another kind. */
+int pmo_graph_read(const char *stream, uint64_t length, uint64_t count, pmo_graph **graph);
+/* Make all its containers in one transaction; offsets gets those of the count outermost
+ * ones, whose references the caller is to count. Once for each graph. */
+int pmo_graph_build(pmo_pool *pool, pmo_graph *graph, uint64_t *offsets);
+void pmo_graph_free(pmo_graph *graph);
+
 /* ---- collector.c: mark, sweep, verify ------------------------------------------ */
 
 /* start, then mark until it gives 0, then sweep until it gives 0 (or verify),

@@ -87,17 +87,20 @@ static int compare_storage(pmo_pool *pool, struct pmo_collector *gc, uint64_t of
     if (pmo_container_at(pool, offset, layout, &container) != PMO_OK) {
         return PMO_OK; /* mark has said so */
     }
-    const pmo_geometry *geometry = &container->geometry;
-    if (geometry->body == 0 || pmo_gc_plausible(pool, gc, geometry->body) != PMO_OK ||
-        !(*pmo_gc_mark_of(gc, geometry->body) & PMO_GC_SEEN)) {
+    uint64_t need = pmo_body_bytes(&container->geometry, layout);
+    uint64_t body = pmo_body_apart(pool, container);
+    uint64_t room = 0;
+    if (body == 0) {
+        room = pmo_gc_usable(pool, offset) - sizeof(pmo_container);
+    } else if (pmo_gc_plausible(pool, gc, body) != PMO_OK ||
+               !(*pmo_gc_mark_of(gc, body) & PMO_GC_SEEN)) {
         return PMO_OK; /* so has mark, or compare_object */
-    }
-    if (pmemobj_type_num((PMEMoid){pool->uuid_lo, geometry->body}) != PMO_NUM_BODY) {
+    } else if (pmemobj_type_num((PMEMoid){pool->uuid_lo, body}) != PMO_NUM_BODY) {
         return pmo_corrupt(pool, offset, "a container's storage has another type number");
+    } else {
+        room = pmo_gc_usable(pool, body);
     }
-    uint64_t need = geometry->capacity * pmo_stride(layout) +
-                    geometry->index_slots * sizeof(uint32_t) + geometry->heap_capacity;
-    if (pmo_gc_usable(pool, geometry->body) < need) {
+    if (room < need) {
         return pmo_corrupt(pool, offset, "a container's storage is smaller than it says");
     }
     return PMO_OK;

@@ -7,6 +7,7 @@ then ``build`` makes the objects, inside the caller's transaction.
 
 from __future__ import annotations
 
+import marshal
 from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs
@@ -41,6 +42,9 @@ _HINTS = {
     "generator": "store list(x)",
     "TextIOWrapper": "an open file cannot outlive its process; store its path",
 }
+
+
+_STREAM_VERSION = 4  # of marshal: csrc/graph.c reads this one
 
 
 def bind_batch(batch: Batch, into: Any = None) -> tuple[Any, tuple[Any, ...]]:
@@ -98,6 +102,8 @@ class Staging:
         self._nodes: list[_Node] = []
         self._ids: dict[int, int] = {}
         self._current: _Node | None = None
+        self._graph: Any = None
+        self._stream: Any = None
 
     @property
     def builds(self) -> bool:
@@ -119,6 +125,25 @@ class Staging:
         return self.keys(keys), self.values(values)
 
     def _walk(self) -> None:
+        if self._nodes and not self._read_graph():
+            self._walk_nodes()
+
+    def _read_graph(self) -> bool:
+        """Have the core look through everything at once; False: there are rarer types in it."""
+        try:
+            stream = marshal.dumps([node.source for node in self._nodes], _STREAM_VERSION)
+        except ValueError:
+            return False
+        graph = ffi.new("pmo_graph **")
+        self._stream = ffi.from_buffer(stream)
+        status = lib.pmo_graph_read(self._stream, len(stream), len(self._nodes), graph)
+        if status == lib.PMO_OK:
+            self._graph = ffi.gc(graph[0], lib.pmo_graph_free)
+        elif status != lib.PMO_EINVAL:
+            raise failure(status, self._mm.ctx)
+        return self._graph is not None
+
+    def _walk_nodes(self) -> None:
         done = 0
         while done < len(self._nodes):
             node = self._current = self._nodes[done]
@@ -187,6 +212,14 @@ class Staging:
     def build(self) -> None:
         """Make all objects and fill them. Caller: holds the lock, in a transaction."""
         ctx = self._mm.ctx
+        if self._graph is not None:
+            offsets = ffi.new("uint64_t[]", len(self._nodes))
+            status = lib.pmo_graph_build(ctx, self._graph, offsets)
+            if status:
+                raise failure(status, ctx)
+            for node, offset in zip(self._nodes, offsets, strict=True):
+                node.offset = offset
+            return
         out = ffi.new("uint64_t *")
         for node in self._nodes:
             status = lib.pmo_object_new(ctx, _TYPES[type(node.source)], out)

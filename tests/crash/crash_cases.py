@@ -74,6 +74,11 @@ def cyclic() -> list[Any]:
     return top
 
 
+def records() -> list[Any]:
+    shared = {"in": [1, 2]}
+    return [{"id": i, "name": HEAPED, "tags": ["a", i], "shared": shared} for i in range(3)]
+
+
 def compacting_list(x: list[Any]) -> None:
     """One more value than the heap has room for; most of it is garbage."""
     x[0] = "w" * 3000
@@ -96,6 +101,9 @@ LIST_CASES = [
     Case("list append cyclic", mixture(), lambda x: x.append(cyclic()), grown),
     Case("list append tuple of lists", mixture(), lambda x: x.append(([1], {2: [HEAPED]}))),
     Case("list append growing", list(range(100)), lambda x: x.append(7)),
+    Case("list append out of its object", [1, HEAPED, [2]], lambda x: x.append(7)),
+    Case("list clear in its object", [1, HEAPED, [2]], lambda x: x.clear()),
+    Case("list extend records", [], lambda x: x.extend(records())),
     Case("list extend in place", mixture(), lambda x: x.extend([1, HEAPED]), grown),
     Case("list extend growing", mixture(), lambda x: x.extend(many(50))),
     Case("list extend blobs", mixture(), lambda x: x.extend([BLOB, BLOB + "2", [BLOB]])),
@@ -183,6 +191,9 @@ def garbage_dict(x: dict[Any, Any]) -> None:
 DICT_CASES = [
     Case("dict set first", {}, assign("a", 1)),
     Case("dict set new", entries(), assign("new", 1), holed),
+    Case("dict set out of its object", {"a": 1, HEAPED: [1]}, assign("b", HEAPED)),
+    Case("dict replace in its object", {"a": 1, HEAPED: [1]}, assign(HEAPED, 2)),
+    Case("dict delete in its object", {"a": 1, HEAPED: [1]}, delete("a")),
     Case("dict set new heaped", entries(), assign(HEAPED + "!", HEAPED), holed),
     Case("dict set new blob", entries(), assign("new", BLOB), holed),
     Case("dict set new nested", entries(), assign("new", lambda: {"x": [1, {"y": HEAPED}]})),
@@ -256,6 +267,7 @@ SET_CASES = [
     Case("set add tuple", members(), lambda x: x.add((HEAPED, BLOB))),
     Case("set add growing", set(range(8)), lambda x: x.add(77)),
     Case("set add growing more", set(range(100)), lambda x: x.add(HEAPED)),
+    Case("set add out of its object", {1, HEAPED}, lambda x: x.add(2)),
     Case("set discard", members(), lambda x: x.discard("a")),
     Case("set remove blob", members(), lambda x: x.remove(BLOB)),
     Case("set remove frozenset", members(), lambda x: x.remove(frozenset({3, HEAPED}))),

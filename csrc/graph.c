@@ -1,0 +1,420 @@
+/*
+ * Graphs of plain lists, dicts and sets, made from one stream of bytes in one pass.
+ *
+ * The stream is the one that Python's marshal writes, version 4: an object is a letter and its
+ * content. A letter with its highest bit set means that the object has a number, the next one
+ * from 0 on, by which "r" names it later: so shared objects stay shared, and cycles cycles. The
+ * kinds that are taken:
+ *   N F T                nothing more
+ *   i int32   g double   l int32 n (its sign is the number's), |n| digits of 15 bits each
+ *   z Z a A u t          a str: UTF-8 after its length, one byte for z and Z, else four
+ *   [ < uint32 n         list, set: n objects
+ *   {                    dict: keys and values in turn, then "0"
+ *   r uint32             an object that was there before
+ * A stream with any other letter is refused as a whole before anything is touched.
+ */
+#include <stdlib.h>
+
+#include "table.h"
+
+#define DEEPEST 200u /* levels; each is one of C's recursion */
+#define NUMBERED 0x80u
+#define DIGIT_BITS 15u
+#define INT64_LIMIT 9223372036854775808.0
+
+/* What building a container takes to know before its first element. */
+typedef struct shape {
+    uint64_t count; /* elements; entries of a dict */
+    uint64_t heap;
+} shape;
+
+/* An object with a number. A container's value is a reference. */
+typedef struct seen {
+    pmo_value value;
+    uint64_t hash; /* as a key; 0: not known yet */
+} seen;
+
+struct pmo_graph {
+    pmo_pool *pool; /* NULL: the first pass, which only looks */
+    const uint8_t *stream;
+    const uint8_t *end;
+    const uint8_t *at;
+    shape *shapes; /* of the containers, in the order in which they begin */
+    uint64_t shape_count;
+    uint64_t shape_room;
+    seen *seen;
+    uint64_t seen_count;
+    uint64_t seen_room;
+};
+
+typedef struct pmo_graph graph;
+
+/* Room for one more item of an array that grows. */
+static int make_room(void **items, uint64_t count, uint64_t *room, size_t size) {
+    if (count < *room) {
+        return PMO_OK;
+    }
+    uint64_t more = *room ? *room * 2 : 64;
+    void *moved = realloc(*items, more * size);
+    if (moved == NULL) {
+        return PMO_ENOMEM;
+    }
+    *items = moved;
+    *room = more;
+    return PMO_OK;
+}
+
+/* ---- bytes ---- */
+
+static int take(graph *from, uint64_t count, const uint8_t **bytes) {
+    *bytes = from->at;
+    if (count > (uint64_t)(from->end - from->at)) {
+        return PMO_EINVAL;
+    }
+    from->at += count;
+    return PMO_OK;
+}
+
+static int take_uint32(graph *from, uint32_t *number) {
+    const uint8_t *bytes = NULL;
+    PMO_TRY(take(from, sizeof *number, &bytes));
+    memcpy(number, bytes, sizeof *number);
+    return PMO_OK;
+}
+
+static int take_text(graph *from, uint64_t length, pmo_value *value) {
+    const uint8_t *bytes = NULL;
+    PMO_TRY(take(from, length, &bytes));
+    *value =
+        (pmo_value){.tag = PMO_STR, .number = (int64_t)length, .data = (const char *)bytes};
+    return PMO_OK;
+}
+
+/* An integer that fits 64 bits; PMO_EINVAL for larger ones. */
+static int take_long(graph *from, pmo_value *value) {
+    const uint8_t *bytes = NULL;
+    uint32_t head = 0;
+    PMO_TRY(take_uint32(from, &head));
+    bool negative = head >> 31;
+    uint64_t digits = negative ? 0 - (uint64_t)(int64_t)(int32_t)head : head;
+    PMO_TRY(digits <= 5 ? take(from, 2 * digits, &bytes) : PMO_EINVAL);
+    uint64_t magnitude = 0;
+    for (uint64_t i = digits; i > 0; i--) {
+        if (magnitude >> (64 - DIGIT_BITS)) {
+            return PMO_EINVAL;
+        }
+        uint64_t digit = bytes[2 * i - 2] | (uint64_t)bytes[2 * i - 1] << 8;
+        magnitude = magnitude << DIGIT_BITS | digit;
+    }
+    if (magnitude > (uint64_t)INT64_MAX + negative) {
+        return PMO_EINVAL;
+    }
+    *value =
+        (pmo_value){.tag = PMO_INT, .number = (int64_t)(negative ? 0 - magnitude : magnitude)};
+    return PMO_OK;
+}
+
+static int take_leaf(graph *from, uint8_t letter, pmo_value *value) {
+    const uint8_t *bytes = NULL;
+    uint32_t number = 0;
+    *value = (pmo_value){0};
+    switch (letter) {
+    case 'N':
+        value->tag = PMO_NONE;
+        return PMO_OK;
+    case 'F':
+        value->tag = PMO_FALSE;
+        return PMO_OK;
+    case 'T':
+        value->tag = PMO_TRUE;
+        return PMO_OK;
+    case 'i':
+        PMO_TRY(take_uint32(from, &number));
+        value->tag = PMO_INT;
+        value->number = (int32_t)number;
+        return PMO_OK;
+    case 'g':
+        PMO_TRY(take(from, sizeof value->number, &bytes));
+        value->tag = PMO_FLOAT;
+        memcpy(&value->number, bytes, sizeof value->number);
+        return PMO_OK;
+    case 'l':
+        return take_long(from, value);
+    case 'z':
+    case 'Z':
+        PMO_TRY(take(from, 1, &bytes));
+        return take_text(from, *bytes, value);
+    case 'a':
+    case 'A':
+    case 'u':
+    case 't':
+        PMO_TRY(take_uint32(from, &number));
+        return take_text(from, number, value);
+    default:
+        return PMO_EINVAL;
+    }
+}
+
+static bool is_container(uint8_t letter) {
+    return letter == '[' || letter == '{' || letter == '<';
+}
+
+/* Can the core derive the key? Python's equality and the core's must agree, too. */
+static bool is_key(const pmo_value *value) {
+    if (value->tag != PMO_FLOAT) {
+        return value->tag != PMO_REF;
+    }
+    double number = 0;
+    memcpy(&number, &value->number, sizeof number);
+    return number > -INT64_LIMIT && number < INT64_LIMIT;
+}
+
+/* ---- both passes ---- */
+
+static int scan(graph *from, uint8_t letter, unsigned depth);
+static int make(graph *from, uint8_t letter, pmo_value *value, seen *named);
+
+/* The next object; *named is where it is known by its number, or NULL. A container is scanned
+ * or made. */
+static int next_object(graph *from, unsigned depth, pmo_value *value, seen **named) {
+    const uint8_t *bytes = NULL;
+    PMO_TRY(take(from, 1, &bytes));
+    uint8_t letter = *bytes & (NUMBERED - 1);
+    *named = NULL;
+    if (letter == 'r') {
+        uint32_t number = 0;
+        PMO_TRY(take_uint32(from, &number));
+        if (number >= from->seen_count) {
+            return PMO_EINVAL;
+        }
+        *named = &from->seen[number];
+        *value = (*named)->value;
+        return PMO_OK;
+    }
+    uint64_t number = from->seen_count;
+    bool numbered = *bytes & NUMBERED;
+    if (numbered) {
+        PMO_TRY(make_room((void **)&from->seen, number, &from->seen_room, sizeof(seen)));
+        from->seen[number] = (seen){.value.tag = PMO_REF};
+        from->seen_count++;
+        *named = &from->seen[number];
+    }
+    if (!is_container(letter)) {
+        PMO_TRY(take_leaf(from, letter, value));
+    } else if (from->pool != NULL) {
+        PMO_TRY(make(from, letter, value, *named));
+    } else {
+        *value = (pmo_value){.tag = PMO_REF};
+        PMO_TRY(depth < DEEPEST ? scan(from, letter, depth + 1) : PMO_EINVAL);
+    }
+    if (numbered) {
+        *named = &from->seen[number];
+        (*named)->value = *value;
+    }
+    return PMO_OK;
+}
+
+/* Is there another element? Reads the count of a list or set, or finds the end of a dict. */
+static bool another(graph *from, uint8_t letter, uint64_t done, uint32_t count) {
+    if (letter != '{') {
+        return done < count;
+    }
+    bool end = from->at < from->end && *from->at == '0';
+    from->at += end;
+    return !end;
+}
+
+/* ---- the first pass ---- */
+
+static int scan(graph *from, uint8_t letter, unsigned depth) {
+    uint64_t mine = from->shape_count;
+    uint32_t count = 0;
+    shape found = {0};
+    pmo_value value;
+    seen *named = NULL;
+    PMO_TRY(make_room((void **)&from->shapes, mine, &from->shape_room, sizeof(shape)));
+    from->shape_count++;
+    PMO_TRY(letter != '{' ? take_uint32(from, &count) : PMO_OK);
+    for (; another(from, letter, found.count, count); found.count++) {
+        PMO_TRY(next_object(from, depth, &value, &named));
+        if (letter != '[' && !is_key(&value)) {
+            return PMO_EINVAL;
+        }
+        found.heap += pmo_cell_heap_need(value.tag, value.number);
+        if (letter == '{') {
+            PMO_TRY(next_object(from, depth, &value, &named));
+            found.heap += pmo_cell_heap_need(value.tag, value.number);
+        }
+    }
+    from->shapes[mine] = found;
+    return PMO_OK;
+}
+
+/* ---- the second pass ---- */
+
+static int make_cell(pmo_pool *pool, pmo_heap *heap, const pmo_value *value, pmo_cell *cell) {
+    if (value->tag > PMO_REF) {
+        return pmo_cell_make(pool, heap, value->tag, value->number, value->data, cell);
+    }
+    if (value->tag == PMO_REF) {
+        /* Made by this very transaction: its count needs no undo. */
+        ((pmo_header *)pmo_at(pool, (uint64_t)value->number))->refcount++;
+    }
+    pmo_cells_fill(value->tag, &value->number, 1, cell);
+    return PMO_OK;
+}
+
+static int next_cell(graph *from, pmo_heap *heap, pmo_cell *cell) {
+    pmo_value value;
+    seen *named = NULL;
+    PMO_TRY(next_object(from, 0, &value, &named));
+    return make_cell(from->pool, heap, &value, cell);
+}
+
+static int next_key(graph *from, pmo_heap *heap, pmo_set_entry *entry) {
+    pmo_value value;
+    seen *named = NULL;
+    PMO_TRY(next_object(from, 0, &value, &named));
+    if (named != NULL && named->hash != 0) {
+        entry->hash = named->hash;
+    } else {
+        pmo_key key;
+        PMO_TRY(pmo_key_make(from->pool, &value, NULL, 0, &key));
+        entry->hash = key.hash;
+    }
+    if (named != NULL) {
+        named->hash = entry->hash;
+    }
+    return make_cell(from->pool, heap, &value, &entry->key);
+}
+
+static int fill_list(graph *from, pmo_container *list, uint64_t count) {
+    pmo_heap heap = pmo_heap_new(from->pool, &list->geometry, PMO_LAYOUT_SEQUENCE);
+    pmo_cell *cells = (pmo_cell *)(void *)pmo_elements(from->pool, list);
+    for (uint64_t i = 0; i < count; i++) {
+        PMO_TRY(next_cell(from, &heap, &cells[i]));
+    }
+    pmo_state_put(list, count, count, &heap);
+    return PMO_OK;
+}
+
+static int fill_table(graph *from, pmo_container *container, uint64_t count) {
+    pmo_table table = pmo_table_of(from->pool, container);
+    table.heap.in_new_body = true;
+    for (; table.used < count; table.used++) {
+        pmo_set_entry *entry = pmo_table_entry(&table, table.used);
+        PMO_TRY(next_key(from, &table.heap, entry));
+        if (table.layout == PMO_LAYOUT_DICT) {
+            PMO_TRY(next_cell(from, &table.heap, pmo_entry_value(entry)));
+        }
+        if (table.slots) {
+            uint64_t slot = 0;
+            PMO_TRY(pmo_free_slot(from->pool, &table, entry->hash, &slot));
+            pmo_name_entry(&table, slot, table.used);
+        }
+    }
+    pmo_state_put(container, count, count, &table.heap);
+    return PMO_OK;
+}
+
+static uint32_t type_of(uint8_t letter) {
+    return letter == '[' ? PMO_TYPE_LIST : letter == '{' ? PMO_TYPE_DICT : PMO_TYPE_SET;
+}
+
+static int make(graph *from, uint8_t letter, pmo_value *value, seen *named) {
+    const shape found = from->shapes[from->shape_count++];
+    uint32_t count = 0;
+    uint64_t offset = 0;
+    pmo_geometry geometry = {.capacity = found.count, .heap_capacity = found.heap};
+    if (letter != '[') {
+        geometry.index_slots = pmo_table_slots(found.count);
+    }
+    PMO_TRY(pmo_object_with_body(from->pool, type_of(letter), &geometry, &offset));
+    *value = (pmo_value){.tag = PMO_REF, .number = (int64_t)offset};
+    if (named != NULL) {
+        named->value = *value;
+    }
+    PMO_TRY(letter != '{' ? take_uint32(from, &count) : PMO_OK);
+    pmo_container *container = pmo_at(from->pool, offset);
+    if (letter == '[') {
+        return fill_list(from, container, found.count);
+    }
+    PMO_TRY(fill_table(from, container, found.count));
+    from->at += letter == '{';
+    return PMO_OK;
+}
+
+/* ---- the interface ---- */
+
+/* Start a pass: behind the letter and the count of the list that holds all. */
+static int rewind_to_first(graph *from, uint32_t *count) {
+    from->at = from->stream;
+    from->shape_count = 0;
+    from->seen_count = 0;
+    const uint8_t *letter = NULL;
+    PMO_TRY(take(from, 1, &letter));
+    if (*letter & NUMBERED) {
+        PMO_TRY(make_room((void **)&from->seen, 0, &from->seen_room, sizeof(seen)));
+        from->seen[from->seen_count++] = (seen){0};
+    }
+    return (*letter & (NUMBERED - 1)) == '[' ? take_uint32(from, count) : PMO_EINVAL;
+}
+
+static int look(graph *from, uint64_t count) {
+    uint32_t found = 0;
+    pmo_value value;
+    seen *named = NULL;
+    PMO_TRY(rewind_to_first(from, &found));
+    for (uint64_t i = 0; i < found; i++) {
+        PMO_TRY(next_object(from, 0, &value, &named));
+        if (value.tag != PMO_REF) {
+            return PMO_EINVAL;
+        }
+    }
+    return found == count && from->at == from->end ? PMO_OK : PMO_EINVAL;
+}
+
+int pmo_graph_read(const char *stream, uint64_t length, uint64_t count, pmo_graph **out) {
+    graph *from = calloc(1, sizeof *from);
+    *out = NULL;
+    if (from == NULL) {
+        return PMO_ENOMEM;
+    }
+    from->stream = (const uint8_t *)stream;
+    from->end = from->stream + length;
+    int status = look(from, count);
+    if (status != PMO_OK) {
+        pmo_graph_free(from);
+        return status;
+    }
+    *out = from;
+    return PMO_OK;
+}
+
+static int build(graph *from, uint64_t *offsets) {
+    uint32_t count = 0;
+    PMO_TRY(rewind_to_first(from, &count));
+    for (uint64_t i = 0; i < count; i++) {
+        pmo_value value;
+        seen *named = NULL;
+        PMO_TRY(next_object(from, 0, &value, &named));
+        offsets[i] = (uint64_t)value.number;
+    }
+    return PMO_OK;
+}
+
+int pmo_graph_build(pmo_pool *pool, pmo_graph *from, uint64_t *offsets) {
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    from->pool = pool;
+    int status = build(from, offsets);
+    return pmo_op_end(pool, &op, status);
+}
+
+void pmo_graph_free(pmo_graph *from) {
+    if (from != NULL) {
+        free(from->shapes);
+        free(from->seen);
+        free(from);
+    }
+}

@@ -1,0 +1,130 @@
+"""Plain data of any size and shape, stored at once: what comes back, and what it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pmemobj
+from pmemobj import PersistentDict, PersistentList, UnstorableError, plain
+from pmemobj._native import ffi, lib
+
+
+def counted(pool: Any, action: Any) -> Any:
+    """The core's counters: what action added to them."""
+    counters = [ffi.new("pmo_counters *") for _ in range(2)]
+    lib.pmo_count(pool.mm.ctx, counters[0])
+    action()
+    lib.pmo_count(pool.mm.ctx, counters[1])
+    return {
+        name: getattr(counters[1], name) - getattr(counters[0], name)
+        for name, _ in ffi.typeof("pmo_counters").fields
+    }
+
+
+def exact(value: Any) -> Any:
+    """Equal only for values of the same types throughout."""
+    if isinstance(value, dict):
+        return dict, [(exact(k), exact(v)) for k, v in value.items()]
+    if isinstance(value, (list, tuple)):
+        return type(value), [exact(item) for item in value]
+    if isinstance(value, set):
+        return set, sorted(map(repr, value))
+    return type(value), repr(value)
+
+
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.text(min_size=300),
+    st.binary(), st.decimals(allow_nan=False), st.tuples(st.integers()),
+)  # fmt: skip
+keys = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
+graphs = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner), st.dictionaries(keys, inner), st.sets(keys), st.tuples(inner, inner)
+    ),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(values=st.lists(graphs, max_size=5))
+def test_any_plain_data_comes_back(shared_pool: Any, values: list[Any]) -> None:
+    shared_pool.root = values
+    assert exact(plain(shared_pool.root)) == exact(values)
+    shared_pool.root._check()
+
+
+@pytest.fixture(scope="module")
+def shared_pool(tmp_path_factory: Any) -> Any:
+    with pmemobj.create(tmp_path_factory.mktemp("bulk") / "pool") as pool:
+        yield pool
+
+
+def test_sharing_and_cycles_are_kept(pool: Any, reopen: Any) -> None:
+    shared = ["shared"]
+    top: dict[str, Any] = {"a": shared, "b": [shared, {"again": shared}]}
+    top["top"] = top
+    pool.root = [top, shared, top]
+    root = reopen(pool).root
+    assert root[0] is root[2] is root[0]["top"]
+    assert root[1] is root[0]["a"] is root[0]["b"][0] is root[0]["b"][1]["again"]
+    root[1].append("seen")
+    assert root[0]["a"] == ["shared", "seen"]
+
+
+def test_what_cannot_be_stored_is_named_wherever_it_is(pool: Any) -> None:
+    pool.root = {}
+    for odd in (object(), bytearray(b"x")):
+        records = [{"id": i, "more": [i]} for i in range(20)] + [{"more": [1, odd]}]
+        with pytest.raises(UnstorableError) as caught:
+            pool.root["cfg"] = records
+        assert caught.value.path == "root['cfg'][20]['more'][1]"
+    assert pool.root == {}
+
+
+def test_a_small_container_grows_out_of_its_object(pool: Any, reopen: Any) -> None:
+    pool.root = {"list": [1, 2], "dict": {"a": [1]}, "set": {1}}
+    model = {"list": [1, 2], "dict": {"a": [1]}, "set": {1}}
+    for data in (pool.root, model):
+        data["list"].extend(range(500))
+        data["dict"].update({i: str(i) for i in range(100)})
+        data["set"].update(range(100))
+    assert plain(pool.root) == model
+    root = reopen(pool).root
+    assert plain(root) == model
+    for data in (root, model):
+        for part in data.values():
+            part.clear()
+        data["list"].append("x" * 100)
+    assert plain(root) == model
+
+
+def test_an_aborted_bulk_build_leaves_nothing(pool: Any) -> None:
+    pool.root = {"before": [1]}
+    used = pool._info().used
+    with pytest.raises(KeyError), pool.transaction():
+        pool.root["records"] = [{"id": i, "tags": ["a", i]} for i in range(200)]
+        assert pool.root["records"][199]["tags"][1] == 199
+        raise KeyError
+    assert plain(pool.root) == {"before": [1]}
+    assert pool._info().used == used
+    assert pool.gc().freed == 0
+
+
+def test_records_take_one_allocation_per_container(pool: Any) -> None:
+    pool.root = pool.new(PersistentDict)
+    records = [{"id": i, "tags": ["a", i], "at": {"x": 0.5}} for i in range(100)]
+
+    def store() -> None:
+        pool.root["records"] = records
+
+    cost = counted(pool, store)
+    assert cost["transactions"] == 1
+    # three for each record; the list has a body of its own, the root gets its first
+    assert cost["allocations"] == 3 * 100 + 3
+    many = counted(pool, lambda: pool.new(PersistentList, records))
+    assert many["allocations"] == 3 * 100 + 2
