@@ -89,8 +89,13 @@ typedef enum pmo_type {
 #define PMO_NUM_OBJECT 20u
 #define PMO_NUM_BODY 21u
 
-/* Durability of a mapping that is not real persistent memory. */
-typedef enum pmo_policy { PMO_POLICY_PROCESS = 1, PMO_POLICY_POWER = 2 } pmo_policy;
+/* Durability of a mapping that is not real persistent memory. SCRATCH: mapped copy-on-write,
+ * nothing reaches the files, whatever they lie on. */
+typedef enum pmo_policy {
+    PMO_POLICY_PROCESS = 1,
+    PMO_POLICY_POWER = 2,
+    PMO_POLICY_SCRATCH = 3
+} pmo_policy;
 
 typedef struct pmo_pool pmo_pool;
 
@@ -179,7 +184,9 @@ int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info 
 
 /* Open the pool at path: libpmemobj locks it and recovers. Marks it dirty, on
  * the disk, before returning. parts: directory of an elastic pool's part files,
- * or "". On success *pool is to be released by pmo_close, then pmo_release. */
+ * or "". On success *pool is to be released by pmo_close, then pmo_release. With
+ * PMO_POLICY_SCRATCH the files are locked and read as they are, but never written;
+ * an elastic pool makes further parts in the directory all the same. */
 int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **pool,
              pmo_failure_info *failure);
 

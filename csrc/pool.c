@@ -13,8 +13,12 @@ uint32_t pmo_fork_generation = 1;
  * pool header, a 1024-byte layout name, the lanes' offset and their number). */
 #define HEAP_OFFSET_AT 5136u
 
+/* How pools are mapped is a setting of the whole process. */
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+
 static void count_fork(void) {
     pmo_fork_generation++;
+    pthread_mutex_init(&opening, NULL); /* its owner may not be in the child */
 }
 
 static void prepare_once(void) {
@@ -163,7 +167,7 @@ static void describe(pmo_pool *pool, uint64_t calls_before) {
     info->last_policy = root->policy;
     info->is_pmem = pmo_is_pmem(pool->base, PMO_POOL_HEADER);
     info->hooked = !info->is_pmem && pmo_hook_calls() > calls_before;
-    if (!info->hooked) {
+    if (!info->hooked && pool->policy != PMO_POLICY_SCRATCH) {
         pool->policy = PMO_POLICY_POWER;
     }
     info->policy = pool->policy;
@@ -184,13 +188,30 @@ static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls) {
     return write_root(pool);
 }
 
+static PMEMobjpool *map_pool(const char *path, uint32_t policy) {
+    int private = policy == PMO_POLICY_SCRATCH;
+    PMEMobjpool *pop = NULL;
+    pthread_mutex_lock(&opening);
+    if (pmemobj_ctl_set(NULL, "copy_on_write.at_open", &private) == 0 || !private) {
+        pop = pmemobj_open(path, PMO_LAYOUT_NAME);
+    }
+    int error = errno;
+    if (private) {
+        int shared = 0;
+        pmemobj_ctl_set(NULL, "copy_on_write.at_open", &shared);
+    }
+    pthread_mutex_unlock(&opening);
+    errno = error;
+    return pop;
+}
+
 int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **opened,
              pmo_failure_info *failure) {
     prepare_process();
     pmo_activate(NULL);
     uint64_t calls = pmo_hook_calls();
-    pmo_quiet(policy == PMO_POLICY_PROCESS);
-    PMEMobjpool *pop = pmemobj_open(path, PMO_LAYOUT_NAME);
+    pmo_quiet(policy != PMO_POLICY_POWER);
+    PMEMobjpool *pop = map_pool(path, policy);
     pmo_quiet(false);
     if (pop == NULL) {
         return note_failure(failure, errno);

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from pmemobj._native import ffi, lib
 from pmemobj.errors import TransactionError
-from pmemobj.traversal import ChangedError, Progress, begin, mark
+from pmemobj.progress import Progress
+from pmemobj.traversal import ChangedError, begin, mark
 
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager

@@ -78,6 +78,7 @@ class PoolLockedError(PoolError, BlockingIOError):
         pid: the holder's process id, or None where it cannot be found out.
         kernel: True if that process is a Jupyter kernel.
         command: its command line, or None.
+        notebook: the notebook that the kernel belongs to, where Jupyter tells, or None.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class PoolLockedError(PoolError, BlockingIOError):
         pid: int | None = None,
         kernel: bool = False,
         command: str | None = None,
+        notebook: str | None = None,
     ) -> None:
         super().__init__(*args)
+        self.notebook = notebook
         self.pid = pid
         self.kernel = kernel
         self.command = command

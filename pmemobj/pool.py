@@ -21,8 +21,18 @@ from pmemobj.errors import (
     PoolNotFoundError,
 )
 from pmemobj.manager import MemoryManager
-from pmemobj.poolfile import MIN_POOL_SIZE, PoolFile, boot_id, check_size, locate, make
 from pmemobj.snapshots import SnapshotReport, take_snapshot
+from pmemobj.poolfile import (
+    MIN_POOL_SIZE,
+    RESERVATION,
+    PoolFile,
+    boot_id,
+    check_size,
+    locate,
+    make,
+)
+from pmemobj.progress import Progress, reporting
+from pmemobj.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +90,11 @@ class PersistentObjectPool:
             process; "power", also a power cut, at the price of disk writes per transaction;
             "auto", "process" on ordinary files. Real persistent memory survives both anyway.
         elastic: for a new pool: a directory that grows with its content.
+        scratch: for an existing pool: a private copy-on-write view of it. Change what you like,
+            nothing of the pool is written; closing it forgets the changes. It costs memory for
+            the pages that are changed; an elastic pool grows in a hidden directory beside it.
+        reservation: bytes of address space that an elastic pool may grow into while it is open;
+            less where the process may not have that much.
 
     Raises:
         PoolNotFoundError, PoolExistsError, PoolPermissionError: as the names say.
@@ -104,6 +119,8 @@ class PersistentObjectPool:
         *,
         durability: str = "auto",
         elastic: bool = False,
+        scratch: bool = False,
+        reservation: int = RESERVATION,
     ) -> None:
         if flag not in ("w", "x", "c"):
             raise InvalidArgumentError(
@@ -113,16 +130,33 @@ class PersistentObjectPool:
             raise InvalidArgumentError(
                 f"durability must be 'auto', 'process' or 'power', not {durability!r}"
             )
+        if scratch and flag != "w":
+            raise InvalidArgumentError("scratch=True is a look at an existing pool: flag 'w'")
+        if isinstance(reservation, bool) or not isinstance(reservation, int) or reservation <= 0:
+            raise InvalidArgumentError(f"reservation must be bytes, not {reservation!r}")
         self.debug = debug
         self._root: Any = None
+        self._root_known = False
         self._file = _reach(filename, flag, pool_size, mode, elastic)
-        self.mm = MemoryManager(self._file.open(_POLICIES[durability]))
+        policy = lib.PMO_POLICY_SCRATCH if scratch else _POLICIES[durability]
+        self._scratch = Scratch(self._file) if scratch else None
+        if self._scratch is not None:
+            self._file = self._scratch.file
+        try:
+            self.mm = MemoryManager(self._file.open(policy, reservation))
+        except BaseException:
+            if self._scratch is not None:
+                self._scratch.remove()
+            raise
+        if self._scratch is not None:
+            weakref.finalize(self.mm, self._scratch.remove)
         try:
             self.recovery = self._recover()
         except BaseException:
             self.mm.abandon()
             raise
-        self._file.equalise_modes()
+        if self._scratch is None:
+            self._file.equalise_modes()
         _open_managers.add(self.mm)
 
     def _recover(self) -> Recovery:
@@ -137,7 +171,8 @@ class PersistentObjectPool:
             )
             if torn:
                 self._verify()
-            collected = collect(self.mm, self.debug)
+            with reporting("recovering") as report:
+                collected = collect(self.mm, self.debug, progress=report)
             recovery = Recovery(
                 clean=False,
                 transactions_rolled_back=int(info.was_in_flight),
@@ -151,7 +186,8 @@ class PersistentObjectPool:
         return recovery
 
     def _verify(self) -> None:
-        report = check_pool(self.mm)
+        with reporting("verifying") as progress:
+            report = check_pool(self.mm, progress)
         if not report.ok:
             raise PoolCorruptedError(
                 errno.EIO,
@@ -182,6 +218,11 @@ class PersistentObjectPool:
         return self._file.elastic
 
     @property
+    def scratch(self) -> bool:
+        """Is it a private look, of which nothing is written?"""
+        return self._scratch is not None
+
+    @property
     def closed(self) -> bool:
         """Has ``close`` been called? In a forked child a parent's pool is closed, too."""
         return self.mm.closed or self.mm.forked
@@ -191,9 +232,11 @@ class PersistentObjectPool:
         """What a committed transaction survives, truly.
 
         "process": every death of the process; "power": also a power cut; "persistent memory":
-        the same, without disk writes.
+        the same, without disk writes; "scratch": nothing, not even ``close``.
         """
         info = self._info()
+        if info.policy == lib.PMO_POLICY_SCRATCH:
+            return "scratch"
         if info.is_pmem:
             return "persistent memory"
         return "process" if info.policy == lib.PMO_POLICY_PROCESS else "power"
@@ -210,6 +253,9 @@ class PersistentObjectPool:
             UnstorableError, ForeignObjectError, PoolFullError: nothing was changed.
         """
         mm = self.mm
+        root = self._root  # read before the flag, which the setter clears first
+        if self._root_known and not (mm.attention or mm.closed or mm.forked):
+            return root
         with mm.lock:
             if mm.attention:
                 mm.attend()
@@ -219,6 +265,7 @@ class PersistentObjectPool:
                 mm.finish(status)
             # Held, so that its read cache outlives the expression pool.root["x"].
             self._root = mm.decode(read)
+            self._root_known = mm.open_transaction is None  # whose abort may bring another back
             return self._root
 
     @root.setter
@@ -236,6 +283,7 @@ class PersistentObjectPool:
         with mm.lock:
             if mm.attention:
                 mm.attend()
+            self._root_known = False
             self._root = None
             status = lib.pmo_root_set(mm.ctx, *encoded)
             if status:
@@ -249,7 +297,9 @@ class PersistentObjectPool:
         """A context manager that makes its block one atomic change; see Transaction."""
         return self.mm.transaction()
 
-    def gc(self, debug: bool | None = None) -> CollectionReport:
+    def gc(
+        self, debug: bool | None = None, *, progress: Progress | None = None
+    ) -> CollectionReport:
         """Free everything that neither the root nor a live Python object leads to.
 
         Only cycles need it: other garbage is freed at once. O(objects). Ctrl-C between steps
@@ -257,18 +307,24 @@ class PersistentObjectPool:
 
         Args:
             debug: log what is done to the logger "pmemobj.collector"; None: as at opening.
+            progress: called with ``(phase, done, total or None)`` after every step.
 
         Raises:
             TransactionError: inside a transaction.
             PoolCorruptedError: damage was met; nothing was freed.
         """
         self.mm.require_open()
-        return collect(self.mm, self.debug if debug is None else debug)
+        with reporting("collecting", progress) as report:
+            return collect(self.mm, self.debug if debug is None else debug, progress=report)
 
-    def check(self) -> CheckReport:
-        """Verify every object, reference count and allocation; changes nothing. O(pool)."""
+    def check(self, *, progress: Progress | None = None) -> CheckReport:
+        """Verify every object, reference count and allocation; changes nothing. O(pool).
+
+        *progress* is called with ``(phase, done, total or None)`` after every step.
+        """
         self.mm.require_open()
-        return check_pool(self.mm)
+        with reporting("checking", progress) as report:
+            return check_pool(self.mm, report)
 
     def snapshot(
         self,
@@ -327,7 +383,10 @@ class PersistentObjectPool:
             return
         status = self.mm.close()
         _open_managers.discard(self.mm)
-        self._file.equalise_modes()
+        if self._scratch is None:
+            self._file.equalise_modes()
+        else:
+            self._scratch.remove()
         if status:
             raise failure(status, self.mm.ctx)
 
@@ -372,6 +431,7 @@ def create(
     *,
     durability: str = "auto",
     elastic: bool = False,
+    reservation: int = RESERVATION,
 ) -> PersistentObjectPool:
     """Create a pool and open it; see PersistentObjectPool for arguments and errors.
 
@@ -379,19 +439,33 @@ def create(
         PoolExistsError: something is at *filename* already; it was not touched.
     """
     return PersistentObjectPool(
-        filename, "x", pool_size, mode, debug, durability=durability, elastic=elastic
+        filename,
+        "x",
+        pool_size,
+        mode,
+        debug,
+        durability=durability,
+        elastic=elastic,
+        reservation=reservation,
     )
 
 
 def open(  # the reference's name
-    filename: Path, debug: bool = False, *, durability: str = "auto"
+    filename: Path,
+    debug: bool = False,
+    *,
+    durability: str = "auto",
+    scratch: bool = False,
+    reservation: int = RESERVATION,
 ) -> PersistentObjectPool:
     """Open an existing pool, plain or elastic; see PersistentObjectPool for errors.
 
     Raises:
         PoolNotFoundError: there is none.
     """
-    return PersistentObjectPool(filename, "w", debug=debug, durability=durability)
+    return PersistentObjectPool(
+        filename, "w", debug=debug, durability=durability, scratch=scratch, reservation=reservation
+    )
 
 
 def _close_all() -> None:

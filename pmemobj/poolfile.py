@@ -21,6 +21,7 @@ from pmemobj.errors import (
     InvalidTypeError,
     LayoutError,
     NotAPoolError,
+    PmemobjError,
     PoolError,
     PoolExistsError,
     PoolLockedError,
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MIN_POOL_SIZE",
     "PARTS_NAME",
+    "RESERVATION",
     "PoolFile",
     "boot_id",
+    "check_size",
     "exists",
     "from_system",
     "full_path",
@@ -47,6 +50,7 @@ __all__ = [
     "locate",
     "locked",
     "looks_elastic",
+    "looks_like_pool",
     "make",
     "umask",
 ]
@@ -85,7 +89,9 @@ class PoolFile:
 
     @property
     def target(self) -> str:
-        return self.path if self.parts is None else os.path.join(self.path, _SET_NAME)
+        if self.parts is None:
+            return self.path
+        return os.path.join(os.path.dirname(self.parts), _SET_NAME)
 
     @property
     def elastic(self) -> bool:
@@ -113,8 +119,12 @@ class PoolFile:
                 os.chmod(folder, mode | (mode & 0o444) >> 2)
                 sync(folder)
 
-    def open(self, policy: int) -> object:
+    def open(self, policy: int, reservation: int = RESERVATION) -> object:
         """Open the pool in the core; gives the ``pmo_pool *``.
+
+        Args:
+            policy: PMO_POLICY_*.
+            reservation: bytes of address space that an elastic pool may grow into.
 
         Raises:
             PoolLockedError, PoolPermissionError, NotAPoolError, LayoutError, PoolSystemError
@@ -122,8 +132,9 @@ class PoolFile:
         if self.parts is not None:
             # The directory may have been moved since.
             try:
+                reserved = max(_affordable(reservation), 2 * _bytes_of(self.files()))
                 self._drop_unfinished_part()
-                _write_set(self, max(_reservation(), 2 * _bytes_of(self.files())))
+                _write_set(self, reserved)
             except OSError as error:
                 raise from_system(error, self.path) from None
         out = ffi.new("pmo_pool **")
@@ -269,6 +280,20 @@ def looks_elastic(name: str) -> bool:
     return os.path.isdir(name) and {_SET_NAME, PARTS_NAME} <= set(os.listdir(name))
 
 
+def looks_like_pool(path: str | os.PathLike[str]) -> bool:
+    """Is there a pool at *path*, as far as a look at its first bytes tells? Never raises."""
+    try:
+        name = full_path(path)
+        if os.path.isdir(name):
+            return looks_elastic(name)
+        if not os.path.isfile(name):
+            return False
+        with open(name, "rb", buffering=0) as file:
+            return file.read(len(_SIGNATURE)) == _SIGNATURE
+    except (OSError, PmemobjError):
+        return False
+
+
 def _recognise(file_name: str, shown: str, write: bool) -> None:
     if not stat.S_ISREG(os.stat(file_name).st_mode):
         raise NotAPoolError(errno.EINVAL, "it is no ordinary file", shown)
@@ -359,7 +384,7 @@ def _make_elastic(draft: str, mode: int, name: str) -> None:
     os.mkdir(draft, 0o700)
     os.mkdir(os.path.join(draft, PARTS_NAME), 0o700)
     file = PoolFile(draft, os.path.join(draft, PARTS_NAME))
-    _write_set(file, _reservation())
+    _write_set(file, _affordable(RESERVATION))
     _call_create(file.target, 0, mode, name)
     file.finish_folders(mode)
 
@@ -404,12 +429,11 @@ def _bytes_of(files: list[str]) -> int:
     return sum(os.stat(file).st_size for file in files)
 
 
-def _reservation() -> int:
+def _affordable(reservation: int) -> int:
     """Address space to reserve: less where the process may not have that much."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
-        return RESERVATION
-    reservation = RESERVATION
+        return reservation
     while reservation > limit // 2 and reservation > 1 << 28:
         reservation //= 2
     return reservation
@@ -469,13 +493,16 @@ def locked(file: PoolFile) -> PoolLockedError:
     """The error for a pool that another process, or this one, has open."""
     pid = holder_of(file.files()[0])
     command = _command_of(pid)
+    notebook = None
     kernel = command is not None and "ipykernel" in command
     if pid == os.getpid():
         who, what = "this process", "use the pool object you have, or close it first"
     elif pid is None:
         who, what = "another process", "close it there"
     elif kernel:
-        who = f"a Jupyter kernel (process {pid})"
+        notebook = _notebook_of(pid)
+        which = f" of {notebook}" if notebook else ""
+        who = f"a Jupyter kernel{which} (process {pid})"
         what = "run %pmem_close there, or shut that kernel down"
     else:
         who, what = f"process {pid} ({command})", "close it there, or end that process"
@@ -486,6 +513,7 @@ def locked(file: PoolFile) -> PoolLockedError:
         pid=pid,
         kernel=kernel,
         command=command,
+        notebook=notebook,
     )
 
 
@@ -506,6 +534,18 @@ def held(file: PoolFile, shared: bool = False) -> Iterator[None]:
         except BlockingIOError:
             raise locked(file) from None
         yield
+
+
+def _notebook_of(pid: int | None) -> str | None:
+    """The notebook that a Jupyter server started the kernel for, as the server told the kernel."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:
+        return None
+    start = b"JPY_SESSION_NAME="
+    names = [os.fsdecode(entry[len(start) :]) for entry in entries if entry.startswith(start)]
+    return names[0] if names else None
 
 
 def _command_of(pid: int | None) -> str | None:

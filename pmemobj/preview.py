@@ -159,11 +159,15 @@ class Shown:
     refers: bool = False
 
 
-def class_missing(stored: str) -> str:
-    """The sentence that says what to do about the class *stored*, ``module:qualname``."""
+def class_missing(stored: str, cell: str = "") -> str:
+    """The sentence that says what to do about the class *stored*, ``module:qualname``.
+
+    *cell*: which cell defined it, in words, where that is known.
+    """
     module, _, qualname = printable(stored).partition(":")
     if module == "__main__":
-        return f"Class {qualname} is not defined yet: run the cell that defines it."
+        where = f" ({cell})" if cell else ""
+        return f"Class {qualname} is not defined yet: run the cell that defines it{where}."
     return f"Class {qualname} is not defined yet: import it from {module}."
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pmemobj._native import ffi, lib
+from pmemobj.changes import Changes
 from pmemobj.describe import variables
 from pmemobj.display.summary import (
     Badge,
@@ -50,6 +52,9 @@ __all__ = [
     "work_done",
     "workspace_summary",
 ]
+
+_NAMES = 12
+"""Names of variables that one line lists at most."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ class TransactionInfo:
     seconds: float
     work: Work
     reason: str = ""
+    changes: Changes | None = None
 
 
 def explain(error: PmemobjError) -> str:
@@ -171,6 +177,7 @@ def pool_info(pool: PersistentObjectPool) -> PoolInfo:
         durability=pool.durability,
         in_transaction=in_transaction,
         recovered=not pool.recovery.clean,
+        scratch=pool.scratch,
         classes=classes,
     )
 
@@ -289,10 +296,16 @@ def workspace_summary(
     )
 
 
-def recovery_summary(info: RecoveryInfo) -> Summary:
-    """What happened before, and what of it matters now."""
+def recovery_summary(info: RecoveryInfo, cells: Mapping[str, str] | None = None) -> Summary:
+    """What happened before, and what of it matters now.
+
+    *cells*: for missing classes, which cell defined them, in words.
+    """
     name = short_path(info.path)
-    missing = tuple(class_missing(stored) for stored in info.classes_missing)
+    missing = tuple(
+        class_missing(stored, printable((cells or {}).get(stored, "")))
+        for stored in info.classes_missing
+    )
     if info.clean:
         return Summary("opened", name, "warn" if missing else "info", warnings=missing)
     facts = [Fact("intact", count(info.variables, "variable"))]
@@ -337,9 +350,28 @@ def transaction_summary(info: TransactionInfo) -> Summary:
         name,
         tone="bad",
         badges=(Badge(printable(info.reason), "bad"),) if info.reason else (),
-        facts=(Fact("undone", size(info.work.bytes_written) + " of changes"),),
+        facts=(
+            Fact("undone", size(info.work.bytes_written) + " of changes"),
+            *([] if info.changes is None else _undone(info.changes)),
+        ),
         notes=(note, "Ordinary Python variables keep what the cell did to them."),
     )
+
+
+def _undone(changes: Changes) -> list[Fact]:
+    facts = []
+    for label, names in (
+        ("made, gone", changes.added),
+        ("deleted, back", changes.removed),
+        ("changed, as before", changes.changed),
+    ):
+        if names:
+            shown = ", ".join(printable(name) for name in names[:_NAMES])
+            more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+            facts.append(Fact(label, shown + more))
+    if changes.inner:
+        facts.append(Fact("inside of them", count(changes.inner, "object") + " as before"))
+    return facts
 
 
 def check_summary(path: str, report: CheckReport) -> Summary:

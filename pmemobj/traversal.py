@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pmemobj._native import ffi, lib
 from pmemobj.errors import InvalidOidError, MissingClassError, TransactionError
+from pmemobj.progress import Progress
 
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
 
-__all__ = ["ChangedError", "Progress", "begin", "mark"]
-
-Progress: TypeAlias = Callable[[str, int, "int | None"], object]
-"""Called with the phase, the steps done and, where it is known, their total."""
+__all__ = ["ChangedError", "begin", "mark"]
 
 Damaged: TypeAlias = Callable[["str | None"], object]
 """Called with what is damaged; None: the core has noted it."""

@@ -113,10 +113,10 @@ class Workspace:
         return True
 
     def __getattr__(self, name: str) -> Any:
-        if _is_reserved(name):
+        if name[:1] == "_" and _is_reserved(name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         try:
-            return self._root[name]
+            return _root_dict(self._pool)[name]
         except KeyError:
             raise _no_variable(self, name) from None
 
@@ -136,7 +136,7 @@ class Workspace:
         return sorted({*own, *_attribute_names(self)})
 
     def _ipython_key_completions_(self) -> list[str]:
-        return [name for name in self._root if isinstance(name, str)]
+        return [name for name in self._root._ipython_key_completions_() if isinstance(name, str)]
 
     def __repr__(self) -> str:
         return text.render(workspace_summary(self._pool, self._name, nested=False))

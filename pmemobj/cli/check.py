@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import pmemobj
-from pmemobj.checker import check_pool
 from pmemobj.cli.terminal import Terminal
 from pmemobj.report import check_summary
 
@@ -24,7 +23,7 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Verify the pool: 0 when it is sound, 1 when damage was found."""
     with pmemobj.open(args.path) as pool:
-        report = check_pool(pool.mm, _progress(terminal))
+        report = pool.check(progress=_progress(terminal))
         terminal.settle()
         terminal.show(check_summary(os.fspath(pool.path), report))
     return 0 if report.ok else 1

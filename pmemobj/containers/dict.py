@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableMapping
+from itertools import islice
 from types import GenericAlias
 from typing import Any, ClassVar, NoReturn
 
@@ -19,6 +20,8 @@ from pmemobj.containers.views import (
 )
 from pmemobj.errors import DetachedObjectError, UnstorableError
 from pmemobj.typetable import register_builtin
+
+COMPLETIONS = 1000  # keys offered to complete one
 
 __all__ = [
     "PersistentDict",
@@ -299,6 +302,9 @@ class PersistentDict(StoredTable):
         return equal if equal is NotImplemented else not equal
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _ipython_key_completions_(self) -> list[Any]:
+        return list(islice(self, COMPLETIONS))
 
     def __repr__(self) -> str:
         items = ((f"{key!r}: ", value) for key, value in self._p_walk("items"))

@@ -43,8 +43,8 @@ def notebook(shared_notebook):
     """The kernel that all tests share, without names and open pools of another test."""
     yield shared_notebook
     shared_notebook(
-        "import gc, pmemobj.ipython_ext as _ext",
-        "for _one in list(_ext._opened.values()): _one.pool.close()",
+        "from pmemobj.jupyter.session import SESSION as _session",
+        "for _one in _session.pools().values(): _one.pool.close()",
         "%reset -f",
         "%load_ext pmemobj",
     )

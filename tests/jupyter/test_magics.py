@@ -8,9 +8,10 @@ import warnings
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 import pmemobj
-from pmemobj.ipython_ext import _opened
+from pmemobj.jupyter.session import SESSION
 
 
 class Shell:
@@ -19,8 +20,7 @@ class Shell:
     def __init__(self, directory):
         os.environ["IPYTHONDIR"] = str(directory)
         InteractiveShell.clear_instance()
-        self.ip = InteractiveShell.instance()
-        self.ip.history_manager.enabled = False
+        self.ip = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
         self.names = self.ip.user_ns
 
     def run(self, *lines):
@@ -49,9 +49,8 @@ def shell(tmp_path, monkeypatch):
     shell = Shell(tmp_path / "ipython")
     shell.good("%load_ext pmemobj")
     yield shell
-    for one in list(_opened.values()):
+    for one in SESSION.pools().values():
         one.pool.close()
-    _opened.clear()
     InteractiveShell.clear_instance()
 
 

@@ -1,0 +1,40 @@
+"""What opening a pool found that a person should know: a crash, classes that are missing."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from pmemobj.jupyter.showing import show
+from pmemobj.pool import PersistentObjectPool
+from pmemobj.report import recovery_info, recovery_summary
+
+__all__ = ["show_recovery"]
+
+_MODULE = "__main__:"
+
+
+def show_recovery(shell: Any, pool: PersistentObjectPool) -> None:
+    """Show what recovery did and which classes are missing; nothing if all is well."""
+    if pool.recovery.clean and not pool.recovery.classes_missing:
+        return
+    info = recovery_info(pool)
+    cells = {name: cell for name in info.classes_missing if (cell := _cell_of(shell, name))}
+    show(recovery_summary(info, cells))
+
+
+def _cell_of(shell: Any, name: str) -> str:
+    """Which cell of an earlier session defined the class *name*, or ""."""
+    if not name.startswith(_MODULE):
+        return ""
+    qualname = name[len(_MODULE) :].partition(".")[0]
+    # IPython keeps what was run in a database, which may be switched off, locked or broken.
+    with suppress(Exception):
+        found = shell.history_manager.search(f"*class {qualname}[(:]*", raw=True, n=1)
+        for session, line, source in found:
+            number = f"In [{line}]" if session else "a cell"
+            first = next(
+                text.strip() for text in source.splitlines() if f"class {qualname}" in text
+            )
+            return f"{number} of an earlier session: {first}"
+    return ""

@@ -1,0 +1,77 @@
+"""A person's mistakes: told in a sentence, without a traceback."""
+
+# IPython's magic functions carry no types.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from keyword import iskeyword
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import parse_argstring
+
+from pmemobj.errors import PmemobjError
+from pmemobj.report import explain
+
+__all__ = ["checked_variable", "parse", "parse_size", "unquoted", "usage_errors"]
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SHELL_NAMES = ("In", "Out", "exit", "quit", "get_ipython", "open")
+
+
+def parse(magic: Any, line: str) -> Any:
+    """The arguments that *line* gives to *magic*.
+
+    Raises:
+        UsageError: it does not take them.
+    """
+    try:
+        return parse_argstring(magic, line)
+    except ValueError as error:
+        raise UsageError(f"{error}: quote a name with spaces as a whole") from None
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """What this library refuses inside the block is the person's mistake."""
+    try:
+        yield
+    except PmemobjError as error:
+        raise UsageError(explain(error)) from None
+
+
+def parse_size(option: str, words: str) -> int:
+    """Bytes of ``64M``, ``1.5GiB`` or ``8388608``, which *option* was given.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", words.strip().upper())
+    if match is None:
+        raise UsageError(
+            f"{option} {words}: give bytes, or a number with K, M, G or T, such as 64M"
+        )
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def unquoted(name: str) -> str:
+    """An argument without the quotes around it."""
+    quoted = len(name) > 1 and name[0] == name[-1] and name[0] in "'\""
+    return name[1:-1] if quoted else name
+
+
+def checked_variable(option: str, name: str) -> str:
+    """*name*, which *option* was given, if a notebook's variable can be called so.
+
+    Raises:
+        UsageError: it cannot, or the name belongs to Python or to IPython.
+    """
+    if not name.isidentifier() or iskeyword(name):
+        raise UsageError(f"{option} {name}: not a name that a variable can have")
+    if name.startswith("_") or name in _SHELL_NAMES:
+        raise UsageError(f"{option} {name}: IPython uses this name itself; take another")
+    return name

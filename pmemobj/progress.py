@@ -1,0 +1,37 @@
+"""Progress of long work: who does it reports its steps, who watches is told.
+
+Work takes a *progress* function. Where the caller gives none, the watcher that an interactive
+program has set is asked for one; without either nobody is told and nothing is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeAlias
+
+__all__ = ["Progress", "Watcher", "reporting", "watch"]
+
+Progress: TypeAlias = Callable[[str, int, "int | None"], object]
+"""Called with the phase, the steps done and, where it is known, their total."""
+
+Watcher: TypeAlias = Callable[[str], "AbstractContextManager[Progress]"]
+"""Called with what the work is; its context lasts as long as the work."""
+
+_watcher: Watcher | None = None
+
+
+def watch(watcher: Watcher | None) -> None:
+    """Have *watcher* told of all work of this process that has no *progress* of its own."""
+    global _watcher
+    _watcher = watcher
+
+
+@contextmanager
+def reporting(work: str, progress: Progress | None = None) -> Iterator[Progress | None]:
+    """What *work* is to report to: *progress*, or the watcher's, or None."""
+    if progress is not None or _watcher is None:
+        yield progress
+    else:
+        with _watcher(work) as watched:
+            yield watched
