@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
+
 from pmemobj.display.settings import settings as display_settings
 from pmemobj.jupyter.completion import Completion
 from pmemobj.jupyter.configuration import PmemMagics
@@ -49,7 +51,10 @@ class _Loaded:
         settings.observe(self._apply_display, ("max_rows", "max_depth", "display"))
         self._apply_display()
         for arguments in settings.autoload:
-            shell.run_line_magic("pmem_open", arguments)
+            try:
+                shell.run_line_magic("pmem_open", arguments)
+            except UsageError as error:  # the others, and all of the magics, are wanted still
+                shell.show_usage_error(error)
 
     def _apply_display(self, _change: object = None) -> None:
         display_settings.max_rows = self.settings.max_rows

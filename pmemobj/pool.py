@@ -21,7 +21,6 @@ from pmemobj.errors import (
     PoolNotFoundError,
 )
 from pmemobj.manager import MemoryManager
-from pmemobj.snapshots import SnapshotReport, take_snapshot
 from pmemobj.poolfile import (
     MIN_POOL_SIZE,
     RESERVATION,
@@ -33,6 +32,7 @@ from pmemobj.poolfile import (
 )
 from pmemobj.progress import Progress, reporting
 from pmemobj.scratch import Scratch
+from pmemobj.snapshots import SnapshotReport, take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -356,6 +356,10 @@ class PersistentObjectPool:
                 permission, or a full disk, for one.
         """
         self.mm.require_open()
+        if self.scratch:
+            raise InvalidArgumentError(
+                "a private look has its changes in memory only: snapshot the pool itself"
+            )
         return take_snapshot(self.mm, self._file, path, overwrite, progress)
 
     def persist_via_pickle(self, *types: type) -> None:

@@ -30,6 +30,7 @@ from pmemobj.errors import (
     PoolSizeError,
     PoolSystemError,
 )
+from pmemobj.holders import locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ __all__ = [
     "from_system",
     "full_path",
     "held",
-    "holder_of",
     "locate",
-    "locked",
     "looks_elastic",
     "looks_like_pool",
     "make",
@@ -166,7 +165,7 @@ class PoolFile:
         if status == lib.PMO_ESYSTEM:
             number = info.error  # type: ignore[attr-defined]
             if number in (errno.EAGAIN, errno.EWOULDBLOCK):
-                return locked(self)
+                return locked(self.files()[0], self.path)
             if number == errno.EEXIST:
                 return PoolLockedError(
                     errno.EAGAIN,
@@ -472,51 +471,6 @@ def _spaceless(folder: str) -> str:
     return _folders[key]
 
 
-def holder_of(path: str) -> int | None:
-    """Process id of the one that has *path* locked, as far as /proc/locks tells."""
-    try:
-        status = os.stat(path)
-        with open("/proc/locks", encoding="ascii") as file:
-            lines = file.readlines()
-    except OSError:
-        return None
-    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    for line in lines:
-        fields = line.split()
-        if "FLOCK" in fields and device in fields:
-            pid = int(fields[fields.index(device) - 1])
-            return pid if pid > 0 else None
-    return None
-
-
-def locked(file: PoolFile) -> PoolLockedError:
-    """The error for a pool that another process, or this one, has open."""
-    pid = holder_of(file.files()[0])
-    command = _command_of(pid)
-    notebook = None
-    kernel = command is not None and "ipykernel" in command
-    if pid == os.getpid():
-        who, what = "this process", "use the pool object you have, or close it first"
-    elif pid is None:
-        who, what = "another process", "close it there"
-    elif kernel:
-        notebook = _notebook_of(pid)
-        which = f" of {notebook}" if notebook else ""
-        who = f"a Jupyter kernel{which} (process {pid})"
-        what = "run %pmem_close there, or shut that kernel down"
-    else:
-        who, what = f"process {pid} ({command})", "close it there, or end that process"
-    return PoolLockedError(
-        errno.EAGAIN,
-        f"the pool is open in {who}, and a pool has one user at a time: {what}",
-        file.path,
-        pid=pid,
-        kernel=kernel,
-        command=command,
-        notebook=notebook,
-    )
-
-
 @contextmanager
 def held(file: PoolFile, shared: bool = False) -> Iterator[None]:
     """Keep everybody from opening the pool *file* while the block runs.
@@ -532,27 +486,5 @@ def held(file: PoolFile, shared: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(first, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise locked(file) from None
+            raise locked(file.files()[0], file.path) from None
         yield
-
-
-def _notebook_of(pid: int | None) -> str | None:
-    """The notebook that a Jupyter server started the kernel for, as the server told the kernel."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            entries = file.read().split(b"\0")
-    except OSError:
-        return None
-    start = b"JPY_SESSION_NAME="
-    names = [os.fsdecode(entry[len(start) :]) for entry in entries if entry.startswith(start)]
-    return names[0] if names else None
-
-
-def _command_of(pid: int | None) -> str | None:
-    if pid is None:
-        return None
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
-    except OSError:
-        return None

@@ -80,7 +80,7 @@ class Completion:
         before, written = _split(line[2])
         left_out = len(written) - len(context.token)
         offered = [
-            _quoted(word, written, line[2])[max(0, left_out) :]
+            word[left_out:] if left_out > 0 else _quoted(word, line[2])
             for word in self._candidates(parser, line[1], before, written)
             if word.startswith(written)
         ]
@@ -147,12 +147,11 @@ def _split(rest: str) -> tuple[list[str], str]:
     return head.split(), written
 
 
-def _quoted(word: str, written: str, rest: str) -> str:
-    """*word*, in quotes where it has to be and the person has not written one."""
+def _quoted(word: str, rest: str) -> str:
+    """*word*, in quotes where it needs them and the person has not begun with one."""
     is_open = any(rest.count(quote) % 2 for quote in "'\"")
-    if is_open or written or not any(letter.isspace() for letter in word):
-        return word
-    return f"'{word}'"
+    spaced = any(letter.isspace() for letter in word)
+    return f"'{word}'" if spaced and not is_open else word
 
 
 def _positional(before: list[str], options: dict[str, Any]) -> int:

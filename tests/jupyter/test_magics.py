@@ -6,6 +6,7 @@ import os
 import warnings
 
 import pytest
+from IPython.core.guarded_eval import EVALUATION_POLICIES
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
@@ -207,3 +208,235 @@ def test_a_html_display_and_a_text_display_for_each(shell):
         shell.ip.run_cell("%pmem_open both.pool")
     (shown,) = seen.outputs
     assert set(shown.data) == {"text/plain", "text/html"}
+
+
+def test_names_that_no_variable_or_pool_can_have(shell, tmp_path):
+    for line in ("%pmem_open ''", '%pmem_open " "'):
+        assert "needs a name" in shell.usage_error(line)
+    for name in ("class", "_", "In", "get_ipython", "a.b"):
+        assert name in shell.usage_error(f"%pmem_open a.pool --as {name}")
+    shell.usage_error("%pmem_open a.pool --as")
+    assert "quote" in shell.usage_error("%pmem_open 'a.pool")
+    shell.usage_error("%pmem_open a.pool --unknown")
+    shell.usage_error("%pmem_open a.pool b.pool")
+    for size in ("0", "-5", "1K", "9999999T", "many"):
+        shell.usage_error(f"%pmem_open a.pool --size {size}")
+    assert os.listdir(tmp_path) in ([], ["ipython"])
+
+
+def test_push_is_all_or_nothing(shell):
+    shell.good("%pmem_open p.pool", "x, y, bad = 1, [2], iter(())")
+    assert "2 variables: x, y" in shell.good("%pmem_push x y x")
+    ws = shell.names["ws"]
+    assert (ws.x, list(ws.y)) == (1, [2])
+    shell.good("x = 5")
+    assert "bad" in shell.usage_error("%pmem_push x bad")
+    assert ws.x == 1
+    assert "no variable z here" in shell.usage_error("%pmem_push x z")
+    assert ws.x == 1
+    shell.usage_error("%pmem_push")
+    shell.usage_error("%pmem_push x --all")
+
+
+def test_push_all_takes_what_can_be_stored_and_says_what_not(shell):
+    shell.good("%pmem_open p.pool", "import math", "def f(): pass", "class C: pass")
+    shell.good("x, y, _private, bad = 1, {'a': 2}, 3, iter(())")
+    seen = shell.good("%pmem_push --all")
+    assert "bad was left out" in seen
+    assert sorted(shell.names["ws"]) == ["x", "y"]
+
+
+def test_push_takes_no_object_of_another_pool(shell):
+    shell.good("%pmem_open a.pool --as a", "%pmem_open b.pool --as b", "a.x = [1]", "mine = a.x")
+    assert "another pool" in shell.usage_error("%pmem_push mine -w b")
+    shell.good("%pmem_push mine -w a")
+    assert shell.names["a"].mine is shell.names["a"].x
+    assert len(shell.names["b"]) == 0
+
+
+def test_pull_binds_what_is_stored(shell):
+    shell.good("%pmem_open p.pool", "ws.x, ws.y = [1], 2", "ws['two words'] = 3", "y = 0")
+    assert "2 variables: x, y" in shell.good("%pmem_pull")
+    shell.good("x.append(4)")
+    assert list(shell.names["ws"].x) == [1, 4]
+    assert shell.names["y"] == 2
+    assert "two words" in shell.good("%pmem_pull --all")
+    shell.good("%pmem_pull x --plain")
+    assert type(shell.names["x"]) is list
+    shell.good("y = 0")
+    assert "no variable z" in shell.usage_error("%pmem_pull y z")
+    assert shell.names["y"] == 0
+
+
+def test_rm_is_all_or_nothing(shell):
+    shell.good("%pmem_open p.pool", "ws.x, ws.y = 1, 2")
+    assert "no variable z" in shell.usage_error("%pmem_rm x z")
+    assert list(shell.names["ws"]) == ["x", "y"]
+    shell.good("%pmem_rm x x")
+    assert list(shell.names["ws"]) == ["y"]
+    shell.usage_error("%pmem_rm")
+
+
+def test_gc_check_info_and_ls(shell):
+    shell.good("%pmem_open p.pool", "ws.x = [1]", "ws.x.append(ws.x)", "del ws.x")
+    assert "1 object" in shell.good("%pmem_gc")
+    assert "sound" in shell.good("%pmem_check ws")
+    assert "p.pool" in shell.good("%pmem_info")
+    shell.good("ws.reading = 5")
+    assert "reading" in shell.good("%pmem_ls")
+    assert "inside a transaction" in shell.run("%%pmem_transaction", "%pmem_gc")
+    assert not shell.result.success
+    for magic in ("gc", "check", "info", "ls"):
+        shell.usage_error(f"%pmem_{magic} other")
+
+
+def test_a_scratch_changes_nothing(shell):
+    shell.good("%pmem_open s.pool", "ws.x = [1]")
+    assert "not as a scratch" in shell.usage_error("%pmem_open s.pool --scratch")
+    shell.good("%pmem_close", "%pmem_open s.pool --scratch", "ws.x.append(2)", "ws.y = 'b' * 10**7")
+    assert "scratch" in shell.good("ws")
+    assert list(shell.names["ws"].x) == [1, 2]
+    shell.good("%pmem_close", "%pmem_open s.pool")
+    assert list(shell.names["ws"].x) == [1]
+    assert list(shell.names["ws"]) == ["x"]
+    assert "does not exist" in shell.usage_error("%pmem_open no.pool --as no --scratch")
+
+
+def test_a_failed_cell_says_what_was_undone(shell):
+    shell.good("%pmem_open t.pool", "ws.kept, ws.gone, ws.old, ws.list_ = 1, 2, 3, [[1]]")
+    seen = shell.run(
+        "%%pmem_transaction",
+        "del ws.gone",
+        "ws.old = 4",
+        "ws.new_ = 5",
+        "ws.list_.append(6)",
+        "ws.list_[0].append(7)",
+        "1 / 0",
+    )
+    facts = dict(line.split("  ", 1) for line in seen.splitlines() if "  " in line)
+    told = {label.strip(): words.strip() for label, words in facts.items()}
+    assert told["made, gone"] == "new_"
+    assert told["deleted, back"] == "gone"
+    assert told["changed, as before"] == "old, list_"
+    assert told["inside of them"].startswith("1 object")
+    assert dict(shell.names["ws"].items()) == {"kept": 1, "gone": 2, "old": 3, "list_": [[1]]}
+
+
+def hooks_of(ip):
+    return (
+        [type(one).__name__ for one in ip.configurables],
+        list(ip.Completer.custom_matchers),
+        {name: list(found) for name, found in ip.events.callbacks.items()},
+        sorted(ip.magics_manager.registry),
+        len(EVALUATION_POLICIES["limited"].allowed_getitem_external),
+    )
+
+
+def test_reload_and_unload_leave_no_hook(shell):
+    shell.good("%unload_ext pmemobj")
+    clean = hooks_of(shell.ip)
+    assert "PmemMagics" not in clean[0]
+    shell.good("%load_ext pmemobj")
+    once = hooks_of(shell.ip)
+    assert once[0].count("PmemMagics") == 1
+    for _ in range(3):
+        shell.good("%reload_ext pmemobj")
+    again = hooks_of(shell.ip)
+    assert again[0] == once[0]
+    assert len(again[1]) == len(once[1])
+    assert again[2:] == once[2:]
+    shell.good("%unload_ext pmemobj")
+    assert hooks_of(shell.ip) == clean
+
+
+def test_configuration(shell, tmp_path):
+    assert "max_rows" in shell.good("%config PmemMagics")
+    shell.good("%pmem_open c.pool", "for i in range(30): ws[f'v{i}'] = i")
+    shell.good("%config PmemMagics.max_rows = 5")
+    assert "v20" not in shell.good("%pmem_ls")
+    shell.good("%config PmemMagics.max_rows = 50")
+    assert "v20" in shell.good("%pmem_ls")
+    shell.good("%config PmemMagics.display = 'text'")
+    with capture_output() as seen:
+        shell.ip.run_cell("%pmem_ls")
+    (shown,) = seen.outputs
+    assert set(shown.data) == {"text/plain"}
+    shell.good("%config PmemMagics.display = 'html'", "%config PmemMagics.workspace = 'data'")
+    shell.good("%pmem_close", "%config PmemMagics.durability = 'power'", "%pmem_open c.pool")
+    assert shell.names["data"].pool.durability == "power"
+    shell.good("%config PmemMagics.reservation = '2G'", "%pmem_open d.pool --as d")
+    assert "2048M" in (tmp_path / "d.pool" / "pool.set").read_text()
+    shell.run("%config PmemMagics.reservation = 'much'")
+    shell.good("%pmem_open e.pool --as e")
+
+
+def test_autoload(shell):
+    shell.good("%pmem_open auto.pool", "ws.x = 1", "%pmem_close", "%unload_ext pmemobj", "del ws")
+    shell.ip.config.PmemMagics.autoload = ["auto.pool --as data", "/no/such/place/b.pool"]
+    try:
+        seen = shell.good("%load_ext pmemobj")
+        assert shell.names["data"].x == 1
+        assert "/no/such/place" in seen
+        assert "Traceback" not in seen
+    finally:
+        del shell.ip.config.PmemMagics
+
+
+def test_loading_inside_a_cell_with_more_in_it(shell):
+    shell.good("%unload_ext pmemobj")
+    shell.good("%load_ext pmemobj", "%pmem_open l.pool", "ws.x = 1")
+    shell.good("%unload_ext pmemobj", "ws.x = 2")
+    assert shell.names["ws"].x == 2
+
+
+def test_what_still_refers_to_a_closed_pool_raises_cleanly(shell):
+    shell.good("%pmem_open o.pool", "ws.x = [1]")
+    shell.ip.run_cell("ws.x", store_history=True)
+    number = shell.ip.execution_count - 1
+    shell.good("%pmem_close")
+    for kept in (f"Out[{number}]", "_"):
+        assert "closed pool" in shell.good(kept)
+    assert "PoolClosedError" in shell.run(f"Out[{number}][0]")
+    assert "PoolClosedError" in shell.run("ws.x")
+
+
+def offered(shell, text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        _, matches = shell.ip.complete(None, text, len(text))
+    return matches
+
+
+def test_completion_of_arguments(shell, tmp_path):
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "data.txt").write_text("text")
+    shell.good("%pmem_open data.pool --size 16M", "%pmem_open 'da ta.pool' --as other")
+    assert offered(shell, "%pmem_open da") == ["'da ta.pool'", "data.pool"]
+    assert offered(shell, "%pmem_open ") == ["'da ta.pool'", "data.pool", "directory/", "ipython/"]
+    assert offered(shell, "%pmem_open 'da ") == ["ta.pool"]
+    assert offered(shell, "pmem_open ./dir") == ["./directory/"]
+    assert offered(shell, "%pmem_open x --du") == ["--durability"]
+    assert offered(shell, "%pmem_open x --durability p") == ["power", "process"]
+    assert offered(shell, "%pmem_close o") == ["other"]
+    shell.good("ws.reading, other.remark = 1, 2", "ready = 3")
+    assert offered(shell, "%pmem_rm re") == ["reading", "remark"]
+    assert offered(shell, "%pmem_pull reading re") == ["remark"]
+    assert offered(shell, "%pmem_push rea") == ["ready"]
+    assert offered(shell, "%pmem_pull -w w") == ["ws"]
+    assert offered(shell, "%%pmem_transaction w") == ["ws"]
+    assert "%pmem_open" in offered(shell, "%pmem_o")
+
+
+def test_completion_of_what_is_stored(shell):
+    shell.good("%pmem_open c.pool", "%config IPCompleter.use_jedi = False")
+    shell.good("ws.config = {'rate': {'first': 1}, 'two words': 2}", "ws.runs = [{'loss': 1}]")
+    shell.good("class Run(__import__('pmemobj').PersistentObject): pass")
+    shell.good("ws.run = ws.new(Run)", "ws.run.notes = {'who': 1}")
+    assert any(match.endswith("config") for match in offered(shell, "ws.con"))
+    assert "config" in offered(shell, "ws['con")
+    assert offered(shell, "ws['config']['r") == ["rate"]
+    assert offered(shell, "ws.config['two") == ["two words"]
+    assert offered(shell, "ws.config['rate']['f") == ["first"]
+    assert offered(shell, "ws.runs[0]['l") == ["loss"]
+    assert offered(shell, "ws.run.notes['w") == ["who"]
+    assert any(match.endswith(".append") for match in offered(shell, "ws.runs.app"))
