@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["drafting", "publish", "sync"]
+__all__ = ["claim", "drafting", "publish", "sweep", "sync"]
 
 _PREFIX = ".pmemobj-"
 _SUFFIX = ".draft"
@@ -36,8 +36,8 @@ def drafting(target: str) -> Iterator[str]:
         OSError: as the operating system says.
     """
     folder = os.path.dirname(target)
-    _sweep(folder)
-    place, held = _claim(folder)
+    sweep(folder)
+    place, held = claim(folder)
     try:
         yield os.path.join(place, "new")
     finally:
@@ -45,7 +45,7 @@ def drafting(target: str) -> Iterator[str]:
         os.close(held)
 
 
-def _claim(folder: str) -> tuple[str, int]:
+def claim(folder: str) -> tuple[str, int]:
     """A new directory in *folder*, and the descriptor that locks it."""
     while True:
         place = os.path.join(folder, f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
@@ -72,7 +72,7 @@ def _lock(place: str) -> int | None:
     return None
 
 
-def _sweep(folder: str) -> None:
+def sweep(folder: str) -> None:
     """Remove the drafts that a process left in *folder* when it was killed."""
     names: list[str] = []
     with suppress(OSError):  # a directory that may be written to but not read

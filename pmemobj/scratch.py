@@ -6,24 +6,19 @@ that the pool's own directory is not touched. A plain pool needs none of this.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import tempfile
-from contextlib import suppress
 from dataclasses import replace
-from glob import escape, glob
 
+from pmemobj.drafts import claim, sweep
 from pmemobj.errors import PoolSystemError
-from pmemobj.poolfile import PoolFile
+from pmemobj.poolfile import PARTS_NAME, PoolFile
 
 __all__ = ["Scratch"]
 
-_PREFIX, _SUFFIX = ".pmemobj-", ".scratch"
-
 
 class Scratch:
-    """The temporary directory for one look at one pool."""
+    """The directory for one look at one pool."""
 
     def __init__(self, file: PoolFile) -> None:
         self.file = file
@@ -32,7 +27,6 @@ class Scratch:
         self._held: int | None = None
         if file.parts is not None:
             try:
-                _remove_left(os.path.dirname(file.path))
                 self._link(file)
             except OSError as error:
                 raise PoolSystemError(
@@ -43,11 +37,11 @@ class Scratch:
                 ) from None
 
     def _link(self, file: PoolFile) -> None:
-        self._folder = tempfile.mkdtemp(_SUFFIX, _PREFIX, os.path.dirname(file.path))
-        self._held = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        home = os.path.dirname(file.path)
+        sweep(home)  # what others that were killed have left
+        self._folder, self._held = claim(home)
         try:
-            fcntl.flock(self._held, fcntl.LOCK_SH)  # as long as it is held it is in use
-            parts = os.path.join(self._folder, "parts")
+            parts = os.path.join(self._folder, PARTS_NAME)
             os.mkdir(parts)
             for part in file.files():
                 os.link(part, os.path.join(parts, os.path.basename(part)))
@@ -64,15 +58,3 @@ class Scratch:
         if os.getpid() == self._owner:
             shutil.rmtree(self._folder, ignore_errors=True)
         os.close(held)
-
-
-def _remove_left(home: str) -> None:
-    """Remove what processes that were killed have left in the directory *home*."""
-    for folder in glob(os.path.join(escape(home), f"{_PREFIX}*{_SUFFIX}")):
-        with suppress(OSError):  # in use, or another user's
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)
