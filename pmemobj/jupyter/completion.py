@@ -73,7 +73,8 @@ class Completion:
 
     def _match(self, context: CompletionContext) -> SimpleMatcherResult:
         line = _LINE.fullmatch(context.text_until_cursor)
-        magic = line and self._shell.find_magic(line[1])
+        shell = self._shell
+        magic = line and (shell.find_line_magic(line[1]) or shell.find_cell_magic(line[1]))
         parser = getattr(magic, "parser", None)
         if line is None or parser is None:
             return _result([], suppress=False)
