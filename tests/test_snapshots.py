@@ -113,7 +113,7 @@ def test_changes_of_a_snapshot_are_its_own(live: pmemobj.PersistentObjectPool, c
         """
         import sys, pmemobj
         with pmemobj.open(sys.argv[1]) as pool:
-            pool.root["own"] = "x" * 3_000_000
+            pool.root["own"] = "x" * 1_000_000
         """,
         copy,
     )
