@@ -58,8 +58,10 @@ class MemoryManager(ValueKeeper):
     are tuples (pool_uuid_lo, offset).
     """
 
-    def __init__(self, pool_ptr: Any, type_table: TypeTable | None = None) -> None:
-        super().__init__(pool_ptr, type_table)
+    def __init__(
+        self, pool_ptr: Any, type_table: TypeTable | None = None, *, allow_pickle: bool = False
+    ) -> None:
+        super().__init__(pool_ptr, type_table, allow_pickle)
         self._base = int(ffi.cast("uintptr_t", lib.pmo_direct(self.ctx, 8192))) - 8192
 
     def new(self, typ: type[T], /, *args: Any, **kw: Any) -> T:

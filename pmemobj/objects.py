@@ -38,8 +38,10 @@ def allocate(cls: Any) -> Any:
 class ObjectKeeper(TransactionKeeper):
     """The part of a memory manager that knows which objects have a handle."""
 
-    def __init__(self, pool_ptr: Any, type_table: TypeTable | None) -> None:
+    def __init__(self, pool_ptr: Any, type_table: TypeTable | None, allow_pickle: bool) -> None:
         super().__init__()
+        self.allow_pickle = allow_pickle
+        """Is the pool trusted: may its pickles be loaded, and modules that it names imported?"""
         self.ctx = ffi.gc(pool_ptr, lib.pmo_release)
         self.closed = False
         self.forked = False
@@ -53,6 +55,8 @@ class ObjectKeeper(TransactionKeeper):
             if status:
                 raise failure(status, self.ctx)
             self.uuid_lo = int(info.uuid_lo)
+            self.creator = int(info.created_by)
+            """User id of who made the pool, or so it says."""
             self.types = TypeTable(self) if type_table is None else type_table
         except BaseException:
             lib.pmo_abandon(self.ctx)  # or its release would call the pool clean

@@ -27,6 +27,7 @@ from pmemobj.poolfile import (
     PoolFile,
     boot_id,
     check_size,
+    is_own,
     locate,
     make,
 )
@@ -95,6 +96,10 @@ class PersistentObjectPool:
             the pages that are changed; an elastic pool grows in a hidden directory beside it.
         reservation: bytes of address space that an elastic pool may grow into while it is open;
             less where the process may not have that much.
+        allow_pickle: load pickled values, give functions and classes that were stored by name,
+            and import the modules of stored classes. Each of these lets whoever wrote
+            the pool run any code in this process. None: if this user made the pool and nobody
+            else can write to it. Otherwise placeholders stand for such values.
 
     Raises:
         PoolNotFoundError, PoolExistsError, PoolPermissionError: as the names say.
@@ -121,6 +126,7 @@ class PersistentObjectPool:
         elastic: bool = False,
         scratch: bool = False,
         reservation: int = RESERVATION,
+        allow_pickle: bool | None = None,
     ) -> None:
         if flag not in ("w", "x", "c"):
             raise InvalidArgumentError(
@@ -134,10 +140,15 @@ class PersistentObjectPool:
             raise InvalidArgumentError("scratch=True is a look at an existing pool: flag 'w'")
         if isinstance(reservation, bool) or not isinstance(reservation, int) or reservation <= 0:
             raise InvalidArgumentError(f"reservation must be bytes, not {reservation!r}")
+        if allow_pickle not in (None, False, True):
+            raise InvalidArgumentError(
+                f"allow_pickle must be True, False or None, not {allow_pickle!r}"
+            )
         self.debug = debug
         self._root: Any = None
         self._root_known = False
         self._file = _reach(filename, flag, pool_size, mode, elastic)
+        own = is_own(self._file)
         policy = lib.PMO_POLICY_SCRATCH if scratch else _POLICIES[durability]
         self._scratch = Scratch(self._file) if scratch else None
         if self._scratch is not None:
@@ -151,6 +162,9 @@ class PersistentObjectPool:
         if self._scratch is not None:
             weakref.finalize(self.mm, self._scratch.remove)
         try:
+            if allow_pickle is None:
+                allow_pickle = own and self.mm.creator == os.geteuid()
+            self.mm.allow_pickle = bool(allow_pickle)
             self.recovery = self._recover()
         except BaseException:
             self.mm.abandon()
@@ -221,6 +235,11 @@ class PersistentObjectPool:
     def scratch(self) -> bool:
         """Is it a private look, of which nothing is written?"""
         return self._scratch is not None
+
+    @property
+    def allow_pickle(self) -> bool:
+        """Are pickled values loaded, and modules imported that the pool names?"""
+        return self.mm.allow_pickle
 
     @property
     def closed(self) -> bool:
@@ -436,6 +455,7 @@ def create(
     durability: str = "auto",
     elastic: bool = False,
     reservation: int = RESERVATION,
+    allow_pickle: bool | None = None,
 ) -> PersistentObjectPool:
     """Create a pool and open it; see PersistentObjectPool for arguments and errors.
 
@@ -451,6 +471,7 @@ def create(
         durability=durability,
         elastic=elastic,
         reservation=reservation,
+        allow_pickle=allow_pickle,
     )
 
 
@@ -461,6 +482,7 @@ def open(  # the reference's name
     durability: str = "auto",
     scratch: bool = False,
     reservation: int = RESERVATION,
+    allow_pickle: bool | None = None,
 ) -> PersistentObjectPool:
     """Open an existing pool, plain or elastic; see PersistentObjectPool for errors.
 
@@ -468,7 +490,13 @@ def open(  # the reference's name
         PoolNotFoundError: there is none.
     """
     return PersistentObjectPool(
-        filename, "w", debug=debug, durability=durability, scratch=scratch, reservation=reservation
+        filename,
+        "w",
+        debug=debug,
+        durability=durability,
+        scratch=scratch,
+        reservation=reservation,
+        allow_pickle=allow_pickle,
     )
 
 

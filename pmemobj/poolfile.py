@@ -47,6 +47,7 @@ __all__ = [
     "from_system",
     "full_path",
     "held",
+    "is_own",
     "locate",
     "looks_elastic",
     "looks_like_pool",
@@ -228,6 +229,36 @@ def full_path(path: str | os.PathLike[str]) -> str:
     if not name or "\0" in name:
         raise InvalidArgumentError(f"{name!r} is no path")
     return os.path.abspath(name)
+
+
+def is_own(file: PoolFile) -> bool:
+    """Could nobody but this user, and the system's administrator, have written the pool's files?"""
+    names = file.files()
+    if file.parts is not None:
+        names += [file.path, file.parts]
+    return all(_is_own(os.stat(name)) for name in names)
+
+
+def _is_own(status: os.stat_result) -> bool:
+    if status.st_uid != os.geteuid() or status.st_mode & stat.S_IWOTH:
+        return False
+    return not status.st_mode & stat.S_IWGRP or _is_private_group(status.st_gid)
+
+
+def _is_private_group(number: int) -> bool:
+    """Is it the group that many systems give to each user, with that user alone in it?"""
+    import grp
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
+    except KeyError:
+        return False
+    return (
+        user.pw_gid == number
+        and group.gr_name == user.pw_name
+        and set(group.gr_mem) <= {user.pw_name}
+    )
 
 
 def boot_id() -> str:

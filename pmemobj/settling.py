@@ -48,13 +48,16 @@ class Settled:
     classes_missing: tuple[str, ...]
 
 
-def settle(file: PoolFile, told: Callable[[int, int], object]) -> Settled:
+def settle(
+    file: PoolFile, told: Callable[[int, int], object], allow_pickle: bool | None
+) -> Settled:
     """Verify the pool *file*, recover it, and mark it as clean. O(pool).
 
     It stays marked as in use if classes are missing: only they know what is garbage.
 
     Args:
         told: called with the steps done, and their number.
+        allow_pickle: import modules that the pool names; None: if it says that this user made it.
 
     Raises:
         PoolCorruptedError: it does not verify; says where.
@@ -78,7 +81,7 @@ def settle(file: PoolFile, told: Callable[[int, int], object]) -> Settled:
             start_new_session=True,  # Ctrl-C is this process's to deal with
         ) as process:
             try:
-                answer = _converse(process, file, told)
+                answer = _converse(process, file, told, allow_pickle)
             except BaseException:
                 process.kill()
                 raise
@@ -97,7 +100,10 @@ def settle(file: PoolFile, told: Callable[[int, int], object]) -> Settled:
 
 
 def _converse(
-    process: subprocess.Popen[bytes], file: PoolFile, told: Callable[[int, int], object]
+    process: subprocess.Popen[bytes],
+    file: PoolFile,
+    told: Callable[[int, int], object],
+    allow_pickle: bool | None,
 ) -> dict[str, Any] | None:
     import json
 
@@ -105,6 +111,7 @@ def _converse(
         "modules": [entry for entry in sys.path if isinstance(entry, str)],
         "path": os.fsencode(file.path).decode("latin-1"),
         "elastic": file.elastic,
+        "allow_pickle": allow_pickle,
     }
     try:
         with cast("IO[bytes]", process.stdin) as stream:
@@ -124,7 +131,7 @@ def main(request: dict[str, Any]) -> None:
     path = os.fsdecode(request["path"].encode("latin-1"))
     file = PoolFile(path, os.path.join(path, PARTS_NAME) if request["elastic"] else None)
     try:
-        answer = _settle_here(file)
+        answer = _settle_here(file, request["allow_pickle"])
     except PmemobjError as error:
         answer = {"problem": str(error)}
     _say(answer)
@@ -137,9 +144,10 @@ def _say(what: object) -> None:
     sys.stdout.flush()
 
 
-def _settle_here(file: PoolFile) -> dict[str, Any]:
+def _settle_here(file: PoolFile, allow_pickle: bool | None) -> dict[str, Any]:
     mm = MemoryManager(file.open(lib.PMO_POLICY_PROCESS))
     try:
+        mm.allow_pickle = mm.creator == os.geteuid() if allow_pickle is None else allow_pickle
         report = check_pool(mm)
         if not report.ok:
             return {"problem": report.problems[0]}

@@ -21,7 +21,16 @@ from pmemobj.errors import (
     PoolSystemError,
     TransactionError,
 )
-from pmemobj.poolfile import PoolFile, exists, from_system, full_path, held, locate, looks_elastic
+from pmemobj.poolfile import (
+    PoolFile,
+    exists,
+    from_system,
+    full_path,
+    held,
+    is_own,
+    locate,
+    looks_elastic,
+)
 from pmemobj.settling import settle
 
 if TYPE_CHECKING:
@@ -118,7 +127,9 @@ def take_snapshot(
             paused = time.perf_counter() - stopped
 
     try:
-        report = _make_copy(file, name, overwrite, progress, copy, restored=False)
+        report = _make_copy(
+            file, name, overwrite, progress, copy, allow_pickle=mm.allow_pickle, restored=False
+        )
     except PoolCorruptedError as error:
         raise PoolCorruptedError(
             errno.EIO,
@@ -164,7 +175,10 @@ def restore(
 
     try:
         with held(source, shared=True):
-            report = _make_copy(source, name, overwrite, progress, copy, restored=True)
+            trust = None if is_own(source) else False
+            report = _make_copy(
+                source, name, overwrite, progress, copy, allow_pickle=trust, restored=True
+            )
     except PoolCorruptedError as error:
         raise PoolCorruptedError(
             errno.EIO,
@@ -203,13 +217,15 @@ def _make_copy(
     overwrite: bool,
     progress: Progress | None,
     copy: Callable[[PoolCopy, _Told], None],
+    *,
+    allow_pickle: bool | None,
     restored: bool,
 ) -> SnapshotReport:
     try:
         with drafting(name) as draft, PoolCopy(source, draft) as copying:
             told = _Told(progress, copying.size)
             copy(copying, told)
-            settled = settle(copying.file, told.verified)
+            settled = settle(copying.file, told.verified, allow_pickle)
             copying.finish(least=0o600 if restored else 0)
             size = sum(os.stat(part).st_size for part in copying.file.files())
             with ExitStack() as stack:

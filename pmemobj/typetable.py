@@ -1,18 +1,17 @@
 """Type codes and the classes behind them.
 
 A pool's type table maps a code to "layout module:qualname base". The class is looked up in the
-modules that are loaded, then imported; one that cannot be found, or is no persistent class of
-that layout, is stood in for by a placeholder until it is defined.
+modules that are loaded, then imported if the pool is trusted; one that cannot be found, or is no
+persistent class of that layout, is stood in for by a placeholder until it is defined.
 """
 
 from __future__ import annotations
 
-import sys
 import weakref
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import failure, ffi, lib
+from pmemobj.codecs.references import NotFoundError, find
 from pmemobj.errors import MissingClassError, PoolCorruptedError
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TypeTable", "class_defined", "register_builtin"]
 
+_UNTRUSTED = " (this pool is not trusted: open it with allow_pickle=True to have modules imported)"
 FOREIGN = "Persistent"
 """The base name of custom classes, which lay out their memory by themselves."""
 
@@ -72,18 +72,12 @@ def _base_of(cls: type) -> type | None:
     return None
 
 
-def _find(name: str) -> Any:
-    module_name, _, qualname = name.partition(":")
-    module = sys.modules.get(module_name)
-    if module is None:
-        try:
-            module = import_module(module_name)
-        except Exception:  # any code may run at import; whatever fails, the class is missing
-            return None
-    found: Any = module
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found
+def _find(name: str, allow_import: bool) -> Any:
+    module, _, qualname = name.partition(":")
+    try:
+        return find(module, qualname, allow_import)
+    except NotFoundError:  # whatever its import raises, the class is missing
+        return None
 
 
 class TypeTable:
@@ -180,7 +174,7 @@ class TypeTable:
         if code not in self._names:
             raise PoolCorruptedError(f"an object has the type code {code}, which is in no table")
         layout, name, base = self._names[code]
-        found = _find(name)
+        found = _find(name, self._mm.allow_pickle)
         if isinstance(found, type) and self._fits(found, layout):
             self._resolved[code] = found
             self._known[found] = code
@@ -192,7 +186,8 @@ class TypeTable:
             if make is None:
                 raise MissingClassError(
                     f"the class {name} is not defined, and only it knows how its objects lie in "
-                    "the pool; define or import it, then try again",
+                    "the pool; define or import it, then try again"
+                    + ("" if self._mm.allow_pickle else _UNTRUSTED),
                     name=name,
                 )
             cls = self._resolved[code] = make(name)

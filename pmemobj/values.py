@@ -105,10 +105,9 @@ class Storing(Transaction):
 class ValueKeeper(ObjectKeeper):
     """The part of a memory manager that turns Python values into stored ones, and back."""
 
-    def __init__(self, pool_ptr: Any, type_table: TypeTable | None) -> None:
-        super().__init__(pool_ptr, type_table)
+    def __init__(self, pool_ptr: Any, type_table: TypeTable | None, allow_pickle: bool) -> None:
+        super().__init__(pool_ptr, type_table, allow_pickle)
         self.pickled_types: set[type] = set()
-        self.allow_pickle = True
 
     @property
     def value(self) -> Any:

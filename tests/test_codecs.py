@@ -683,7 +683,7 @@ def test_a_pickled_value() -> None:
     assert decode(*form) == Odometer(5)
     refused = decode(*form, allow_pickle=False)
     assert isinstance(refused, Missing)
-    assert "not loaded" in refused.reason
+    assert "not trusted" in refused.reason
     assert encode(refused) == form
     tuple_form = encode_or_fail((1, refused))
     assert decode(*tuple_form) == (1, Odometer(5))

@@ -17,12 +17,18 @@ def add(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("check", help="verify everything in a pool")
     parser.add_argument("path", help="the pool's file or directory")
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="import the modules of stored classes, some of which only they can verify; "
+        "that runs code of the pool's choice",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Verify the pool: 0 when it is sound, 1 when damage was found."""
-    with pmemobj.open(args.path) as pool:
+    with pmemobj.open(args.path, allow_pickle=args.allow_pickle) as pool:
         report = pool.check(progress=_progress(terminal))
         terminal.settle()
         terminal.show(check_summary(os.fspath(pool.path), report))

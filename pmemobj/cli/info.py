@@ -21,7 +21,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Open the pool (which recovers it after a crash) and tell about it."""
-    with pmemobj.open(args.path) as pool:
+    with pmemobj.open(args.path, allow_pickle=False) as pool:
         if not pool.recovery.clean:
             terminal.show(recovery_summary(recovery_info(pool)))
             terminal.line()

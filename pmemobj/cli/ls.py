@@ -21,6 +21,6 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Open the pool and list its variables."""
-    with pmemobj.open(args.path) as pool:
+    with pmemobj.open(args.path, allow_pickle=False) as pool:
         terminal.show(workspace_summary(pool, "variables", nested=False))
     return 0

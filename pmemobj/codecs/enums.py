@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum, EnumMeta, Flag
 
-from pmemobj.codecs.missing import Missing
+from pmemobj.codecs.missing import UNTRUSTED, Missing
 from pmemobj.codecs.references import NotFoundError, find, name_of
 from pmemobj.codecs.registry import Encoded, register
 from pmemobj.codecs.tags import ENUM
@@ -75,8 +75,8 @@ def encode_enum(member: Enum) -> Encoded:
     return ENUM, len(data), data
 
 
-def _look_up(module: str, qualname: str, label: str | int) -> object:
-    cls: Any = find(module, qualname)
+def _look_up(module: str, qualname: str, label: str | int, allow_import: bool) -> object:
+    cls: Any = find(module, qualname, allow_import)
     if not issubclass(type(cls), EnumMeta):
         raise NotFoundError(f"{module}:{qualname} is no Enum now")
     try:
@@ -88,7 +88,8 @@ def _look_up(module: str, qualname: str, label: str | int) -> object:
     return found
 
 
-def decode_enum(payload: bytes) -> object:
+def decode_enum(payload: bytes, allow_pickle: bool) -> object:
+    """The member; a placeholder if its class is not found, or would have to be imported."""
     reader = Reader(payload)
     module, qualname, form = reader.text(), reader.text(), reader.byte()
     if form > _BY_NUMBER or not module or not qualname:
@@ -98,22 +99,23 @@ def decode_enum(payload: bytes) -> object:
     canon = reader.sized()
     reader.end()
     try:
-        return _look_up(module, qualname, label)
+        return _look_up(module, qualname, label, allow_pickle)
     except NotFoundError as error:
+        why = {"reason": str(error)} if allow_pickle else UNTRUSTED
         name = f"{module}:{qualname}"
         return Missing(
             ENUM,
             payload,
             what=f"Enum member {name} {label}",
             name=name,
-            reason=str(error),
             canon=canon or b"E" + identity,
+            **why,
         )
 
 
 register(
     encoders={Enum: encode_enum},
-    decoders={ENUM: decode_enum},
+    guarded={ENUM: decode_enum},
     canonicals={Enum: canonical_enum},
     family=(EnumMeta, Enum),
 )

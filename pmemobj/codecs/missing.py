@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+UNTRUSTED = {
+    "reason": "it could run any code, and this pool is not trusted",
+    "advice": "open the pool with allow_pickle=True if you trust all who could write to it",
+}
+"""Keywords for a placeholder of what an untrusted pool does not get."""
+
+
 class Missing:
     """A placeholder for a stored value whose class, function or data cannot be found.
 
@@ -20,17 +27,19 @@ class Missing:
         what: what is missing, such as ``class analysis:Model``.
         name: its name alone, such as ``analysis:Model``.
         reason: why it was not found.
+        advice: what to do, to have the value itself.
         tag, payload: the stored form.
         canon: its canonical bytes as a key.
     """
 
-    __slots__ = ("canon", "name", "payload", "reason", "tag", "what")
+    __slots__ = ("advice", "canon", "name", "payload", "reason", "tag", "what")
 
     tag: int
     payload: bytes
     what: str
     name: str
     reason: str
+    advice: str
     canon: bytes
 
     def __init__(
@@ -41,6 +50,7 @@ class Missing:
         what: str,
         name: str,
         reason: str,
+        advice: str = "define or import it, then read the value again",
         canon: bytes | None = None,
     ) -> None:
         self.tag = tag
@@ -48,6 +58,7 @@ class Missing:
         self.what = what
         self.name = name
         self.reason = reason
+        self.advice = advice
         self.canon = b"M" + bytes((tag,)) + payload if canon is None else canon
 
     def __repr__(self) -> str:
@@ -67,10 +78,7 @@ class Missing:
         return decode, (self.tag, len(self.payload), self.payload)
 
     def _explain(self) -> str:
-        return (
-            f"{self.what} is missing ({self.reason}); the stored value is safe: "
-            "define or import it, then read the value again"
-        )
+        return f"{self.what} is missing ({self.reason}); the stored value is safe: {self.advice}"
 
     def _used(self, *_args: object, **_keywords: object) -> NoReturn:
         raise MissingClassError(self._explain(), name=self.name)

@@ -10,8 +10,8 @@ import io
 import pickle
 import zlib
 
-from pmemobj.codecs.missing import Missing
-from pmemobj.codecs.registry import Encoded
+from pmemobj.codecs.missing import UNTRUSTED, Missing
+from pmemobj.codecs.registry import Encoded, register
 from pmemobj.codecs.tags import PICKLE
 from pmemobj.codecs.wire import Reader, pack_text
 from pmemobj.errors import PoolCorruptedError, UnstorableError
@@ -76,20 +76,23 @@ def decode_pickle(payload: bytes, allow_pickle: bool) -> object:
     module, qualname, pickled = reader.text(), reader.text(), reader.rest()
     if zlib.crc32(payload[4:]) != checksum:
         raise PoolCorruptedError("a stored pickle is damaged")
-    reason = "pickles are not loaded from this pool"
+    why = UNTRUSTED
     if allow_pickle:
         try:
             return pickle.loads(pickled)
         except MemoryError:
             raise
         except Exception as error:  # loading runs the code of any class
-            reason = f"{type(error).__name__}: {error}"
+            why = {"reason": f"{type(error).__name__}: {error}"}
     name = f"{module}:{qualname}"
     return Missing(
         PICKLE,
         payload,
         what=f"pickled {name}",
         name=name,
-        reason=reason,
         canon=b"p" + payload,
+        **why,
     )
+
+
+register(guarded={PICKLE: decode_pickle})

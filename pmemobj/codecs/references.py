@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pmemobj.codecs.missing import Missing
-from pmemobj.codecs.registry import CANONICALS, DECODERS, ENCODERS, Encoded
+from pmemobj.codecs.missing import UNTRUSTED, Missing
+from pmemobj.codecs.registry import CANONICALS, ENCODERS, GUARDED, Encoded
 from pmemobj.codecs.tags import GLOBAL
 from pmemobj.codecs.wire import Reader, pack_text
 from pmemobj.errors import PoolCorruptedError, UnstorableError
@@ -30,13 +30,17 @@ class NotFoundError(Exception):
     """Inside the codecs only: a name leads to nothing; says why."""
 
 
-def find(module: str, qualname: str) -> object:
+def find(module: str, qualname: str, allow_import: bool = True) -> object:
     """The object of that name. The module is imported if nothing has imported it yet.
+
+    *allow_import* false: it is not, and nothing of it is run.
 
     Raises:
         NotFoundError: there is none.
     """
     holder = sys.modules.get(module)
+    if not allow_import:
+        return _find_defined(holder, module, qualname)
     if holder is None:
         try:
             __import__(module)
@@ -49,6 +53,17 @@ def find(module: str, qualname: str) -> object:
             found = getattr(found, name)
         except Exception as error:
             raise NotFoundError(f"{module} has no {qualname}") from error
+    return found
+
+
+def _find_defined(holder: object, module: str, qualname: str) -> object:
+    """The object of that name in a module or None, without any ``__getattr__``'s help."""
+    found = holder
+    for name in qualname.split("."):
+        space = found.__dict__ if isinstance(found, (type, type(sys))) else {}
+        if name not in space:
+            raise NotFoundError(f"{module} has no {qualname}, or is not imported")
+        found = space[name]
     return found
 
 
@@ -112,27 +127,37 @@ def canonical_global(value: object) -> bytes:
     return b"" if encoded is None else b"G" + encoded[2]
 
 
-def decode_global(payload: bytes) -> object:
+def _is_of_kind(found: object, kind: int) -> bool:
+    if kind == _CONSTANT:
+        return type(found) in _constant_types
+    return isinstance(found, type) if kind == _CLASS else callable(found)
+
+
+def decode_global(payload: bytes, allow_pickle: bool) -> object:
+    """The function, class or constant; a placeholder if it is not found, or not allowed."""
     reader = Reader(payload)
     kind, module, qualname = reader.byte(), reader.text(), reader.text()
     reader.end()
     if kind >= len(_KINDS) or not module or not qualname:
         raise PoolCorruptedError("a stored reference names nothing")
+    why = UNTRUSTED
     try:
-        found = find(module, qualname)
-        if (kind == _CLASS) != isinstance(found, type) or (
-            kind == _FUNCTION and not callable(found)
-        ):
+        if kind != _CONSTANT and not allow_pickle:
+            raise NotFoundError
+        found = find(module, qualname, allow_pickle)
+        if not _is_of_kind(found, kind):
             raise NotFoundError(f"{module}:{qualname} is no {_KINDS[kind]} now")
     except NotFoundError as error:
+        if allow_pickle:
+            why = {"reason": str(error)}
         name = f"{module}:{qualname}"
         return Missing(
             GLOBAL,
             payload,
             what=f"{_KINDS[kind]} {name}",
             name=name,
-            reason=str(error),
             canon=b"G" + payload,
+            **why,
         )
     return found
 
@@ -144,4 +169,4 @@ ENCODERS[type] = encode_class
 ENCODERS.update(dict.fromkeys(_function_types, encode_function))
 ENCODERS.update(dict.fromkeys(_constant_types, encode_constant))
 CANONICALS.update(dict.fromkeys((type, *_function_types, *_constant_types), canonical_global))
-DECODERS[GLOBAL] = decode_global
+GUARDED[GLOBAL] = decode_global

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Encoder: TypeAlias = Callable[[Any], tuple[int, int, bytes] | None]
     Decoder: TypeAlias = Callable[[bytes], object]
+    Guarded: TypeAlias = Callable[[bytes, bool], object]
     Canonical: TypeAlias = Callable[[Any], bytes]
 
 Encoded = tuple[int, int, bytes]
@@ -26,6 +27,9 @@ ENCODERS: dict[type, Encoder] = {}
 
 DECODERS: dict[int, Decoder] = {}
 """Payload tag -> function from the payload to the value; tags that hold other values are absent."""
+
+GUARDED: dict[int, Guarded] = {}
+"""As DECODERS, for what may run code of the pool's choice: told whether the pool is trusted."""
 
 CANONICALS: dict[type, Canonical] = {}
 """Exact type -> function from a value to the canonical bytes of it as a key."""
@@ -46,12 +50,14 @@ def register(
     *,
     encoders: Mapping[type, Encoder] | None = None,
     decoders: Mapping[int, Decoder] | None = None,
+    guarded: Mapping[int, Guarded] | None = None,
     canonicals: Mapping[type, Canonical] | None = None,
     family: tuple[type, type] | None = None,
 ) -> None:
     """Add codecs. *family* (metaclass, key): classes of that metaclass are served as *key* is."""
     ENCODERS.update(encoders or {})
     DECODERS.update(decoders or {})
+    GUARDED.update(guarded or {})
     CANONICALS.update(canonicals or {})
     if family is not None:
         _FAMILIES.append(family)
@@ -75,9 +81,9 @@ def served_as(cls: type) -> type | None:
     return type if issubclass(cls, type) else None
 
 
-def decoder_of(tag: int) -> Decoder | None:
-    """The decoder for a tag, whose codec may not be loaded yet."""
-    if tag not in DECODERS:
+def load_decoder(tag: int) -> None:
+    """Load the codec of a tag, if it has one that is not loaded yet."""
+    if tag not in DECODERS and tag not in GUARDED:
         from pmemobj.codecs import tags
 
         codec = {
@@ -87,11 +93,10 @@ def decoder_of(tag: int) -> Decoder | None:
             tags.TIME: "times",
             tags.TIMEDELTA: "times",
             tags.PATH: "paths",
+            tags.PICKLE: "pickles",
             tags.UUID: "uuids",
             tags.DECIMAL: "rationals",
             tags.FRACTION: "rationals",
         }.get(tag)
-        if codec is None:
-            return None
-        __import__(f"pmemobj.codecs.{codec}")
-    return DECODERS[tag]
+        if codec is not None:
+            __import__(f"pmemobj.codecs.{codec}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import Struct
 
 from pmemobj.codecs.leaves import float_from_bits
-from pmemobj.codecs.registry import DECODERS, ENCODERS, Encoded, decoder_of, served_as
+from pmemobj.codecs.registry import DECODERS, ENCODERS, GUARDED, Encoded, load_decoder, served_as
 from pmemobj.codecs.tags import (
     FALSE,
     FIRST_PAYLOAD_TAG,
@@ -14,7 +14,6 @@ from pmemobj.codecs.tags import (
     INT,
     MAX_DEPTH,
     NONE,
-    PICKLE,
     TRUE,
     TUPLE,
 )
@@ -55,9 +54,9 @@ def encode(value: object) -> Encoded | None:
 def decode(tag: int, number: int, payload: bytes, allow_pickle: bool = True) -> object:
     """The value of a stored form, for every tag but REF. O(size of the payload).
 
-    With *allow_pickle* false a pickled value is not loaded: it becomes a Missing placeholder.
-    So does a value whose class, function or time zone cannot be found. Finding a function or class
-    may import its module.
+    A value whose class, function or time zone cannot be found becomes a Missing placeholder.
+    With *allow_pickle* false, so does a pickled value, a function or a class, and no module is
+    imported to find anything.
 
     Raises:
         PoolCorruptedError: the bytes are no value.
@@ -72,7 +71,10 @@ def _decode(tag: int, number: int, payload: bytes, allow_pickle: bool, depth: in
         return float_from_bits(number)
     if tag in CONSTANTS:
         return CONSTANTS[tag]
-    decoder = DECODERS.get(tag) or decoder_of(tag)
+    decoder = DECODERS.get(tag)
+    if decoder is None and tag not in GUARDED:
+        load_decoder(tag)
+        decoder = DECODERS.get(tag)
     try:
         if decoder is not None:
             return decoder(payload)
@@ -80,10 +82,8 @@ def _decode(tag: int, number: int, payload: bytes, allow_pickle: bool, depth: in
             return tuple(_unpack(payload, allow_pickle, depth))
         if tag == FROZENSET:
             return frozenset(_unpack(payload, allow_pickle, depth))
-        if tag == PICKLE:
-            from pmemobj.codecs.pickles import decode_pickle
-
-            return decode_pickle(payload, allow_pickle)
+        if tag in GUARDED:
+            return GUARDED[tag](payload, allow_pickle)
     except (PoolCorruptedError, MemoryError, RecursionError):
         raise
     except Exception as error:
