@@ -140,7 +140,9 @@ static int change_some(pmo_pool *pool, struct pmo_collector *gc, const pmo_vecto
 static int sweep(pmo_pool *pool, struct pmo_collector *gc, uint64_t budget) {
     if (gc->phase == PMO_GC_SURVEY) {
         int status = pmo_gc_survey(pool, gc, budget);
-        if (status == 0 && gc->seen != gc->reached) {
+        if (status == 0 && gc->incomplete) {
+            pmo_gc_advance(gc, PMO_GC_DONE, 0);
+        } else if (status == 0 && gc->seen != gc->reached) {
             gc->incomplete = true;
             return pmo_corrupt(pool, 0, "objects are in use that libpmemobj holds for free");
         }
@@ -172,9 +174,6 @@ int pmo_gc_sweep(pmo_pool *pool, uint64_t budget) {
     PMO_TRY(pmo_gc_enter(pool, &gc));
     if (gc->phase == PMO_GC_MARK || gc->verify) {
         return PMO_EINVAL;
-    }
-    if (gc->incomplete) {
-        return PMO_ECORRUPT;
     }
     return sweep(pool, gc, pmo_gc_sane(budget));
 }

@@ -365,10 +365,11 @@ int pmo_gc_start(pmo_pool *pool, int verify);
  * now adds, then calls again. 0: all marked. With verify, every container is checked;
  * after PMO_ECORRUPT the next call goes on behind the damage. */
 int pmo_gc_mark(pmo_pool *pool, uint64_t budget, uint64_t *foreign);
-/* Offset 0: what the foreign object refers to cannot be told; a sweep will refuse. */
+/* Offset 0: what the foreign object refers to cannot be told. */
 int pmo_gc_reference(pmo_pool *pool, uint64_t offset);
 int pmo_gc_keep(pmo_pool *pool, uint64_t offset);
-/* Free up to budget unreached allocations, put wrong reference counts right. 1: call again. */
+/* Free up to budget unreached allocations, put wrong reference counts right. 1: call again.
+ * When something could not be followed it changes nothing, and only counts what is used. */
 int pmo_gc_sweep(pmo_pool *pool, uint64_t budget);
 /* Instead of sweep: 1: call again; PMO_ECORRUPT: a count or an allocation is wrong.
  * Unreached allocations are counted in freed, none is freed. */

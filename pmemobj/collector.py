@@ -36,6 +36,8 @@ class CollectionReport:
         classes_missing: ``module:qualname`` of classes with a memory layout of their own
             that are not defined now. If there are any, nothing was freed or corrected: what
             their instances refer to is unknown. Define or import the classes and collect again.
+        failures: one sentence for each custom object that could not say what it refers to,
+            when a pool was opened after an unclean end; then nothing was freed either.
     """
 
     objects: int
@@ -44,10 +46,15 @@ class CollectionReport:
     corrected: int
     seconds: float
     classes_missing: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 def collect(
-    mm: MemoryManager, debug: bool = False, *, progress: Progress | None = None
+    mm: MemoryManager,
+    debug: bool = False,
+    *,
+    progress: Progress | None = None,
+    tolerant: bool = False,
 ) -> CollectionReport:
     """Free every object of the pool that neither its root nor a live handle leads to.
 
@@ -60,10 +67,12 @@ def collect(
             instead of DEBUG.
         progress: called with ``(phase, done, total or None)`` after every step; phases are
             ``"mark"`` and ``"sweep"``.
+        tolerant: what a custom class raises while it is traversed is reported, not raised.
 
     Raises:
         TransactionError: a transaction is open, or a ``_p_traverse`` writes to the pool.
         PoolCorruptedError: damage was found; nothing was freed.
+        Exception: whatever a ``_p_traverse`` raises; nothing was freed.
     """
     level = logging.INFO if debug else logging.DEBUG
     with mm.lock:
@@ -73,26 +82,34 @@ def collect(
             mm.attend()
         for _ in range(ATTEMPTS):
             try:
-                return _collect(mm, level, progress)
+                return _collect(mm, level, progress, tolerant)
             except ChangedError:
                 log.log(level, "the pool was changed meanwhile: starting again")
-    raise TransactionError(
+    problem = (
         "the pool was changed again and again while gc() ran: a _p_traverse, a "
         "_p_substructures or a signal handler writes to it"
     )
+    if tolerant:
+        log.warning("nothing freed: %s", problem)
+        return CollectionReport(0, 0, 0, 0, 0.0, failures=(problem,))
+    raise TransactionError(problem)
 
 
-def _collect(mm: MemoryManager, level: int, progress: Progress | None) -> CollectionReport:
+def _collect(
+    mm: MemoryManager, level: int, progress: Progress | None, tolerant: bool
+) -> CollectionReport:
     started = time.perf_counter()
     found = ffi.new("pmo_gc_report *")
+    failures: list[str] = []
     try:
         begin(mm, "gc()", verify=False)
-        missing = mark(mm, progress=progress)
+        missing = mark(mm, progress=progress, failed=failures.append if tolerant else None)
         log.log(level, "marked in %.3f s", time.perf_counter() - started)
         if missing:
             log.log(level, "nothing freed, classes missing: %s", ", ".join(missing))
-        else:
-            _sweep(mm, progress)
+        for failure in failures:
+            log.warning("nothing freed: %s", failure)
+        _sweep(mm, progress)
     finally:
         lib.pmo_gc_finish(mm.ctx, found)
     report = CollectionReport(
@@ -102,6 +119,7 @@ def _collect(mm: MemoryManager, level: int, progress: Progress | None) -> Collec
         corrected=found.corrected,
         seconds=time.perf_counter() - started,
         classes_missing=missing,
+        failures=tuple(failures),
     )
     log.log(
         level,

@@ -26,10 +26,11 @@ class _HandleRef(weakref.ref):  # type: ignore[type-arg]
 class HandleTable:
     """Offset -> live handle, by weak references."""
 
-    __slots__ = ("_on_death", "_refs", "dead", "undead")
+    __slots__ = ("_on_death", "_refs", "_retired", "dead", "undead")
 
     def __init__(self, on_death: Callable[[_HandleRef], None]) -> None:
         self._refs: dict[int, _HandleRef] = {}
+        self._retired: list[_HandleRef] = []
         self._on_death = on_death
         self.dead: list[_HandleRef] = []
         self.undead: list[int] = []
@@ -53,12 +54,21 @@ class HandleTable:
         while ref is not None:
             ref.offset = 0
             ref = ref.older
+        for retired in self._retired:
+            if retired.offset == offset:
+                retired.offset = 0
         if offset in self.undead:
             self.undead = [other for other in self.undead if other != offset]
+
+    def retire(self, offset: int) -> None:
+        """The live handle stays alive with its pin, but no longer stands for its object."""
+        self._retired.append(self._refs.pop(offset))
 
     def take_dead(self) -> list[int]:
         """Offsets whose handle has died since the last call, one for each pin to release."""
         dead, self.dead = self.dead, []
+        if self._retired:
+            self._retired = [ref for ref in self._retired if ref() is not None]
         for ref in dead:
             if ref.offset and self._refs.get(ref.offset) is ref:
                 del self._refs[ref.offset]

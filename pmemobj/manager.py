@@ -224,7 +224,6 @@ class MemoryManager(ValueKeeper):
 
         Raises:
             InvalidOidError: no object of this pool, or OID_NULL.
-            MissingClassError: a custom class that is not defined.
             PoolCorruptedError: what lies there is damaged.
         """
         tag, number = oid = self.otuple(oid)

@@ -11,7 +11,7 @@ from types import BuiltinFunctionType
 from typing import Any
 
 from pmemobj._native import failure, ffi, lib
-from pmemobj.errors import DetachedObjectError, MissingClassError
+from pmemobj.errors import DetachedObjectError
 from pmemobj.handles import HandleTable
 from pmemobj.transaction import OpenTransaction, TransactionKeeper
 from pmemobj.typetable import TypeTable
@@ -135,17 +135,40 @@ class ObjectKeeper(TransactionKeeper):
 
     def reclass(self, old: type, new: type, was_missing: bool) -> None:
         """Live instances of *old* become instances of *new*, a later definition of it."""
-        for _, handle in self.handles.live():
-            if type(handle) is old:
-                try:
-                    object.__setattr__(handle, "__class__", new)
-                except TypeError:  # another memory layout (__slots__): the handle stays as it was
-                    continue
-                reclassed = getattr(handle, "_p_reclassed", None)
-                if reclassed is not None:
-                    reclassed()
-                if was_missing and hasattr(handle, "_v__init__"):
-                    handle._v__init__()
+        retired = False
+        for offset, handle in self.handles.live():
+            if type(handle) is old and not self._become(handle, offset, old, new, was_missing):
+                retired = was_missing
+        if retired:
+            self.drop_caches()
+
+    def _become(self, handle: Any, offset: int, old: type, new: type, was_missing: bool) -> bool:
+        try:
+            object.__setattr__(handle, "__class__", new)
+        except TypeError:  # another memory layout (__slots__): the handle stays as it was
+            if was_missing:
+                self.handles.retire(offset)
+            return False
+        reclassed = getattr(handle, "_p_reclassed", None)
+        if reclassed is not None:
+            reclassed()
+        if was_missing:
+            if not hasattr(new, "_p_allocate"):
+                return self._resurrect_custom(handle, offset, old)
+            if hasattr(handle, "_v__init__"):
+                handle._v__init__()
+        return True
+
+    def _resurrect_custom(self, handle: Any, offset: int, old: type) -> bool:
+        vars(handle).clear()
+        try:
+            handle._p_resurrect(self, (self.uuid_lo, offset))
+        except Exception:  # who reads the object next will see it
+            object.__setattr__(handle, "__class__", old)
+            handle._p_resurrect(self, (self.uuid_lo, offset))
+            self.handles.retire(offset)
+            return False
+        return True
 
     def settle(self, touched: list[Any]) -> None:
         """See TransactionKeeper.settle."""
@@ -289,10 +312,8 @@ class ObjectKeeper(TransactionKeeper):
             raise failure(status, self.ctx)
 
     def _bury_one(self, offset: int) -> None:
-        try:
-            handle = self.resurrect_offset(offset)
-        except MissingClassError:
-            handle = None  # what it alone refers to waits for the next gc
+        handle = self.resurrect_offset(offset)
+        # Without its class, what it alone refers to waits for the next gc.
         if hasattr(handle, "_p_deallocate"):
             handle._p_deallocate()
         status = lib.pmo_free(self.ctx, offset)

@@ -68,6 +68,8 @@ class Recovery:
         classes_missing: ``module:qualname`` of classes named in the pool that cannot be found
             yet; their instances come back as placeholders until the classes are defined.
         verified: everything was verified before use (an unclean end and another boot).
+        failures: one sentence for each object of a custom class whose ``_p_traverse`` or
+            ``_p_substructures`` failed; then nothing was collected. gc() shows the error itself.
     """
 
     clean: bool = True
@@ -75,6 +77,7 @@ class Recovery:
     objects_collected: int = 0
     classes_missing: tuple[str, ...] = ()
     verified: bool = False
+    failures: tuple[str, ...] = ()
 
 
 class PersistentObjectPool:
@@ -186,13 +189,14 @@ class PersistentObjectPool:
             if torn:
                 self._verify()
             with reporting("recovering") as report:
-                collected = collect(self.mm, self.debug, progress=report)
+                collected = collect(self.mm, self.debug, progress=report, tolerant=True)
             recovery = Recovery(
                 clean=False,
                 transactions_rolled_back=int(info.was_in_flight),
                 objects_collected=collected.freed,
                 classes_missing=self.mm.types.missing(),
                 verified=torn,
+                failures=collected.failures,
             )
         status = lib.pmo_accept(self.mm.ctx, this_boot.encode())
         if status:

@@ -98,6 +98,7 @@ class RecoveryInfo:
     rolled_back: int
     collected: int
     classes_missing: tuple[str, ...]
+    failures: tuple[str, ...]
     variables: int
 
 
@@ -191,6 +192,7 @@ def recovery_info(pool: PersistentObjectPool) -> RecoveryInfo:
         found.transactions_rolled_back,
         found.objects_collected,
         tuple(found.classes_missing),
+        tuple(found.failures),
         variables(pool.mm).total,
     )
 
@@ -317,9 +319,9 @@ def recovery_summary(info: RecoveryInfo, cells: Mapping[str, str] | None = None)
     return Summary(
         "recovered",
         name,
-        tone="warn" if missing else "good",
+        tone="warn" if missing or info.failures else "good",
         badges=(Badge("everything committed is here", "good"),),
-        warnings=missing,
+        warnings=missing + tuple(f"Nothing was freed: {printable(one)}" for one in info.failures),
         facts=tuple(facts),
         notes=("The session before this one ended without closing the pool.",),
     )

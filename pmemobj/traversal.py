@@ -57,6 +57,7 @@ def mark(
     *,
     progress: Progress | None = None,
     damaged: Damaged | None = None,
+    failed: Callable[[str], object] | None = None,
 ) -> tuple[str, ...]:
     """Mark everything that is in use, in a collection that ``begin`` started.
 
@@ -67,6 +68,8 @@ def mark(
         progress: called with ``("mark", objects visited, None)`` after every step.
         damaged: called for each damaged object, which is then passed by; without it
             damage raises.
+        failed: called for each custom object whose class fails to tell what it refers to,
+            which is then unknown; without it such an error raises.
 
     Raises:
         PoolCorruptedError: damage was found, and there is no *damaged*.
@@ -81,7 +84,7 @@ def mark(
             return tuple(sorted(missing))
         if status == FOREIGN:
             visited += 1
-            _follow(mm, foreign[0], missing, damaged)
+            _follow(mm, foreign[0], missing, damaged, damaged or failed)
         elif status == AGAIN:
             visited += BUDGET
             if progress is not None:
@@ -101,23 +104,30 @@ def _settle(mm: MemoryManager, status: int, damaged: Damaged | None) -> None:
     mm.finish(status)
 
 
-def _follow(mm: MemoryManager, offset: int, missing: set[str], damaged: Damaged | None) -> None:
+def _follow(
+    mm: MemoryManager,
+    offset: int,
+    missing: set[str],
+    damaged: Damaged | None,
+    failed: Callable[[str], object] | None,
+) -> None:
     try:
         handle = mm.resurrect_offset(offset)
         references = _offsets(mm, handle._p_traverse())
         substructures = _offsets(mm, handle._p_substructures())
-    except MissingClassError as error:
-        missing.add(error.name)
-    except Exception as error:
-        if damaged is None:
-            raise
-        damaged(f"offset {offset:#x}: a custom object that cannot be traversed: {error!r}")
-    else:
         for reference in references:
             _settle(mm, lib.pmo_gc_reference(mm.ctx, reference), damaged)
         for substructure in substructures:
             _settle(mm, lib.pmo_gc_keep(mm.ctx, substructure), damaged)
         return
+    except ChangedError:
+        raise
+    except MissingClassError as error:
+        missing.add(error.name)
+    except Exception as error:
+        if failed is None:
+            raise
+        failed(f"offset {offset:#x}: a custom object that cannot be traversed: {error!r}")
     _settle(mm, lib.pmo_gc_reference(mm.ctx, UNKNOWN), damaged)
 
 

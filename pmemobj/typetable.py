@@ -1,8 +1,8 @@
 """Type codes and the classes behind them.
 
 A pool's type table maps a code to "layout module:qualname base". The class is looked up in the
-modules that are loaded, then imported if the pool is trusted; one that cannot be found, or is no
-persistent class of that layout, is stood in for by a placeholder until it is defined.
+modules that are loaded, then imported if the pool is trusted; one that cannot be found, or is now
+a class of another kind, is stood in for by a placeholder until it is defined.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import failure, ffi, lib
 from pmemobj.codecs.references import NotFoundError, find
-from pmemobj.errors import MissingClassError, PoolCorruptedError
+from pmemobj.errors import PoolCorruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pmemobj.objects import ObjectKeeper
 
-__all__ = ["TypeTable", "class_defined", "register_builtin"]
+__all__ = ["FOREIGN", "TypeTable", "class_defined", "register_builtin", "register_placeholder"]
 
 _UNTRUSTED = " (this pool is not trusted: open it with allow_pickle=True to have modules imported)"
 FOREIGN = "Persistent"
@@ -51,7 +51,12 @@ def register_builtin(
         _codes[cls] = type_code
     _layouts[cls] = layout
     if placeholder is not None:
-        _placeholders[cls.__name__] = placeholder
+        register_placeholder(cls.__name__, placeholder)
+
+
+def register_placeholder(kind: str, make: Callable[[str], type]) -> None:
+    """Give what makes the class that stands in for a missing one of that kind."""
+    _placeholders[kind] = make
 
 
 def class_defined(cls: type) -> None:
@@ -72,6 +77,11 @@ def _base_of(cls: type) -> type | None:
     return None
 
 
+def _kind_of(cls: type) -> str:
+    base = _base_of(cls)
+    return FOREIGN if base is None else base.__name__
+
+
 def _find(name: str, allow_import: bool) -> Any:
     module, _, qualname = name.partition(":")
     try:
@@ -86,10 +96,12 @@ class TypeTable:
     def __init__(self, mm: ObjectKeeper) -> None:
         self._mm = weakref.proxy(mm)
         self._names: dict[int, tuple[int, str, str]] = {}
-        self._by_name: dict[tuple[int, str], int] = {}
+        self._by_name: dict[tuple[str, str], int] = {}
         self._resolved: dict[int, type] = {}
         self._known: dict[type, int] = {}
         self._missing: set[int] = set()
+        self.waiting: set[int] = set()
+        """Those missing that may be found at any time, with nothing that says so: custom ones."""
         self._load()
         _tables.add(self)
 
@@ -114,7 +126,7 @@ class TypeTable:
         except ValueError:
             raise PoolCorruptedError(f"type {code} has no name that can be read") from None
         self._names[code] = (layout, name, base)
-        self._by_name[layout, name] = code
+        self._by_name[base, name] = code
         if layout == lib.PMO_LAYOUT_FOREIGN:
             self._mm.custom = self._mm.attention = True
 
@@ -125,12 +137,13 @@ class TypeTable:
             return
         end = lib.PMO_FIRST_USER_TYPE + count
         for code in [code for code in self._names if code >= end]:
-            layout, name, _ = self._names.pop(code)
-            del self._by_name[layout, name]
+            _, name, base = self._names.pop(code)
+            self._by_name.pop((base, name), None)
             cls = self._resolved.pop(code, None)
             if cls is not None:
                 self._known.pop(cls, None)
             self._missing.discard(code)
+            self.waiting.discard(code)
 
     def code_of(self, cls: type) -> int:
         """The code under which instances of *cls* are stored; a new entry if need be."""
@@ -144,27 +157,24 @@ class TypeTable:
     def _define(self, cls: type) -> int:
         base = _base_of(cls)
         layout = lib.PMO_LAYOUT_FOREIGN if base is None else _layouts[base]
-        name = name_of(cls)
-        code = self._by_name.get((layout, name))
+        name, kind = name_of(cls), _kind_of(cls)
+        code = self._by_name.get((kind, name))
         if code is None:
-            text = f"{layout} {name} {FOREIGN if base is None else base.__name__}".encode()
+            text = f"{layout} {name} {kind}".encode()
             out = ffi.new("uint32_t *")
             status = lib.pmo_type_define(self._mm.ctx, layout, text, len(text), out)
             if status:
                 raise failure(status, self._mm.ctx)
             code = int(out[0])
             self._enter(code, layout, text)
-        self._resolved[code] = cls
-        self._known[cls] = code
-        self._missing.discard(code)
+        self._resolve(code, cls)
         return code
 
     def class_of(self, code: int) -> type:
         """The class of a stored object with this code, or its placeholder.
 
         Raises:
-            MissingClassError: a custom class, which no placeholder can stand in for.
-            PoolCorruptedError: the type table has no such code.
+            PoolCorruptedError: the type table has no such code, or nothing that makes sense.
         """
         cls = _classes.get(code) or self._resolved.get(code)
         if cls is not None and code not in self._missing:
@@ -173,56 +183,48 @@ class TypeTable:
             self._load()
         if code not in self._names:
             raise PoolCorruptedError(f"an object has the type code {code}, which is in no table")
-        layout, name, base = self._names[code]
+        layout, name, kind = self._names[code]
         found = _find(name, self._mm.allow_pickle)
-        if isinstance(found, type) and self._fits(found, layout):
-            self._resolved[code] = found
-            self._known[found] = code
-            self._missing.discard(code)
-            return found
+        persistent = isinstance(found, type) and hasattr(found, "_p_resurrect")
+        if persistent and _kind_of(found) == kind:
+            self._resolve(code, found)
+            return self._resolved[code]
         self._missing.add(code)
+        if layout == lib.PMO_LAYOUT_FOREIGN:
+            self.waiting.add(code)
         if cls is None:
-            make = _placeholders.get(base)
+            make = _placeholders.get(kind)
             if make is None:
-                raise MissingClassError(
-                    f"the class {name} is not defined, and only it knows how its objects lie in "
-                    "the pool; define or import it, then try again"
-                    + ("" if self._mm.allow_pickle else _UNTRUSTED),
-                    name=name,
-                )
+                raise PoolCorruptedError(f"type {code} is of the kind {kind!r}, which is none")
             cls = self._resolved[code] = make(name)
+        reason = f"the class {name} is not defined" + ("" if self._mm.allow_pickle else _UNTRUSTED)
+        if persistent:
+            reason = f"the class {name} is a {_kind_of(found)} now, and was stored as a {kind}"
+        type.__setattr__(cls, "_p_reason", reason)
         return cls
 
-    def _fits(self, cls: type, layout: int) -> bool:
-        base = _base_of(cls)
-        if base is None:
-            return layout == lib.PMO_LAYOUT_FOREIGN and hasattr(cls, "_p_resurrect")
-        return _layouts[base] == layout
+    def _resolve(self, code: int, cls: type) -> None:
+        """*cls* is the class of *code* from now on; what waited for it becomes real."""
+        old = self._resolved.get(code)
+        was_missing = code in self._missing
+        self._resolved[code] = cls
+        self._known[cls] = code
+        self._missing.discard(code)
+        self.waiting.discard(code)
+        if old is not None and old is not cls and (was_missing or _base_of(cls) is not None):
+            self._mm.reclass(old, cls, was_missing)
 
     def define(self, cls: type) -> None:
         """*cls* was defined (again): live instances of its name become instances of it."""
-        mm = self._mm
-        base = _base_of(cls)
-        layout = lib.PMO_LAYOUT_FOREIGN if base is None else _layouts[base]
-        code = self._by_name.get((layout, name_of(cls)))
-        if code is None or mm.closed:
-            return
-        old = self._resolved.get(code)
-        self._resolved[code] = cls
-        self._known[cls] = code
-        was_missing = code in self._missing
-        self._missing.discard(code)
-        if old is not None and base is not None:
-            mm.reclass(old, cls, was_missing)
+        code = self._by_name.get((_kind_of(cls), name_of(cls)))
+        if code is not None and not self._mm.closed:
+            self._resolve(code, cls)
 
     def missing(self) -> tuple[str, ...]:
         """``module:qualname`` of every class in the table that cannot be found now."""
         names = []
         for code in list(self._names):
-            try:
-                self.class_of(code)
-            except MissingClassError:
-                pass
+            self.class_of(code)
             if code in self._missing:
                 names.append(self._names[code][1])
         return tuple(names)

@@ -259,10 +259,17 @@ class ValueKeeper(ObjectKeeper):
     def resurrect_offset(self, offset: int, type_code: int | None = None) -> Any:
         """The live handle (or plain value) of the object at *offset*. Caller: holds the lock."""
         handle = self.handles.get(offset)
-        if handle is not None:
+        if handle is not None and not self.types.waiting:
             return handle
         if type_code is None:
             type_code = self._type_at(offset)
+        if handle is not None:
+            if type_code not in self.types.waiting:
+                return handle
+            self.types.class_of(type_code)  # which makes the handle real, if it can
+            handle = self.handles.get(offset)
+            if handle is not None:
+                return handle
         if type_code in _PLAIN:
             return self._plain(offset)
         if type_code == lib.PMO_TYPE_BLOB:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
+import types
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ring_buffer import FloatRing, ObjectRing
 
 import pmemobj
+from pmemobj.containers import MissingCustomObject
 
 
 def test_float_ring_keeps_the_last_elements(pool: Any, reopen: Any) -> None:
@@ -121,3 +125,140 @@ def test_custom_classes_do_not_mix_with_containers() -> None:
         type("Mixed", (pmemobj.PersistentList, FloatRing), {})
     with pytest.raises(TypeError, match="mixed"):
         type("Mixed", (pmemobj.PersistentObject, pmemobj.Persistent), {})
+
+
+# ---- classes that are missing ----
+
+
+@pytest.fixture
+def module() -> Iterator[Any]:
+    """A module whose classes come and go."""
+    made = types.ModuleType("module_of_rings")
+    sys.modules[made.__name__] = made
+    yield made
+    del sys.modules[made.__name__]
+
+
+def define(module: Any, base: type, **more: Any) -> Any:
+    name = "Mine"
+    namespace = {"__module__": module.__name__, "__qualname__": name, **more}
+    setattr(module, name, type(base)(name, (base,), namespace))
+    return getattr(module, name)
+
+
+def fill(pool: Any, cls: Any) -> None:
+    ring = pool.new(cls, 3)
+    pool.root = {"ring": ring, "again": [ring], "other": 5}
+    for value in (1.5, 2.5):
+        ring.append(value)
+
+
+@pytest.mark.parametrize("base", [FloatRing, ObjectRing])
+def test_a_missing_class_loses_nothing(pool: Any, reopen: Any, module: Any, base: Any) -> None:
+    fill(pool, define(module, base))
+    del module.Mine
+    gc.collect()
+    pool = reopen(pool)
+    assert pool.root["other"] == 5 and len(pool.root) == 3
+    ring = pool.root["ring"]
+    assert isinstance(ring, MissingCustomObject) and pool.root["again"][0] is ring
+    assert "module_of_rings:Mine" in repr(ring) and "module_of_rings:Mine" in repr(pool.root)
+    for use in (
+        lambda it: it.append(1.0),
+        lambda it: it[0],
+        len,
+        list,
+        pmemobj.plain,
+    ):
+        with pytest.raises(pmemobj.MissingClassError, match="module_of_rings:Mine") as caught:
+            use(ring)
+        assert caught.value.name == "module_of_rings:Mine"
+    assert not hasattr(ring, "capacity")
+    pool.root["third"] = ring
+    assert pool.gc().classes_missing == ("module_of_rings:Mine",)
+    cls = define(module, base)
+    assert list(ring) == [1.5, 2.5] and type(ring) is cls
+    ring.append(3.5)
+    assert pool.root["ring"] is ring and pool.root["third"] is ring
+    del ring
+    pool = reopen(pool)
+    assert list(pool.root["third"]) == [1.5, 2.5, 3.5]
+    assert pool.gc().freed == 0 and pool.check().ok
+
+
+def test_a_placeholder_is_real_as_soon_as_its_class_derives_from_persistent(
+    pool: Any, reopen: Any, module: Any
+) -> None:
+    fill(pool, define(module, ObjectRing))
+    del module.Mine
+    pool = reopen(pool)
+    ring = pool.root["ring"]
+    cls = define(module, ObjectRing)
+    assert type(ring) is cls and pool.root["again"][0] is ring
+
+
+def test_a_class_of_another_shape_gets_new_handles(pool: Any, reopen: Any, module: Any) -> None:
+    fill(pool, define(module, FloatRing))
+    del module.Mine
+    pool = reopen(pool)
+    ring = pool.root["ring"]
+    cls = define(module, FloatRing, __slots__=("extra",))
+    with pytest.raises(pmemobj.MissingClassError, match="read the object from the pool again"):
+        len(ring)
+    assert type(pool.root["ring"]) is cls and list(pool.root["ring"]) == [1.5, 2.5]
+    pool.root.clear()
+    del ring
+    gc.collect()
+    assert pool.gc().freed == 0 and pool.check().garbage == 0
+
+
+def test_a_placeholder_may_be_dropped(pool: Any, reopen: Any, module: Any) -> None:
+    fill(pool, define(module, ObjectRing))
+    pool.root["ring"].append([1, 2])
+    del module.Mine
+    gc.collect()
+    pool = reopen(pool)
+    pool.root.clear()
+    gc.collect()
+    assert pool.gc().freed == 3  # the slots, and the list with its storage
+    assert pool.check().garbage == 0 and pool.check().ok
+
+
+class Failing(ObjectRing):
+    """Cannot say what it refers to."""
+
+    def _p_traverse(self) -> Any:
+        raise ZeroDivisionError("a bug of the class")
+
+
+def test_a_failing_class_does_not_keep_a_pool_closed(pool: Any, reopen: Any) -> None:
+    ring = pool.root["ring"] = pool.new(Failing, 3)
+    ring.append([1, 2])
+    left = pool.root["left"] = []
+    left.append(left)
+    del left, pool.root["left"], ring
+    path = pool.path
+    pool.mm.abandon()
+    with pmemobj.open(path) as again:
+        assert not again.recovery.clean and again.recovery.objects_collected == 0
+        assert (
+            len(again.recovery.failures) == 1 and "a bug of the class" in again.recovery.failures[0]
+        )
+        assert again.root["ring"][0] == [1, 2]
+        with pytest.raises(ZeroDivisionError):
+            again.gc()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_used_is_known_though_nothing_may_be_freed(pool: Any, module: Any, kept: bool) -> None:
+    fill(pool, define(module, ObjectRing))
+    gc.collect()
+    pool.gc()
+    used = pool._info().used
+    path = pool.path
+    pool.mm.abandon()
+    if not kept:
+        del module.Mine
+    with pmemobj.open(path) as again:
+        assert not again.recovery.clean
+        assert again._info().used == used

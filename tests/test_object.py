@@ -563,3 +563,34 @@ class Special(Run):
 
     def describe(self) -> str:
         return "special " + super().describe()
+
+
+def test_a_class_that_is_now_of_another_kind_loses_nothing(
+    pool: Any, reopen: Any, notebook: Any
+) -> None:
+    run_cell(notebook, CELL)
+    table = pool.root["table"] = pool.new(notebook.Table, a=1)
+    old = notebook.Table
+    changed = CELL.replace("class Table(PersistentDict)", "class Table(PersistentObject)")
+    run_cell(notebook, changed)
+    assert type(table) is old and table["a"] == 1
+    made = pool.root["new"] = pool.new(notebook.Table)
+    made.x = 2
+    assert type(made) is notebook.Table and type(pool.root["table"]) is old
+    del table, made
+    pool = reopen(pool)
+    table = pool.root["table"]
+    assert table["a"] == 1 and pool.root["new"].x == 2
+    for refused in (lambda: table.update(b=2), lambda: table.rows()):
+        with pytest.raises(
+            pmemobj.MissingClassError,
+            match="Table is a PersistentObject now, and was stored as a PersistentDict",
+        ):
+            refused()
+    with pytest.raises(AttributeError):
+        pool.root["new"].missing  # noqa: B018
+    assert pool.check().ok
+    run_cell(notebook, CELL)
+    assert type(table) is notebook.Table and table.rows() == ["a"]
+    table["b"] = 2
+    assert pool.root["new"].x == 2 and table == {"a": 1, "b": 2}

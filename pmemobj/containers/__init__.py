@@ -3,6 +3,7 @@
 from pmemobj.containers.base import PlainObject
 from pmemobj.containers.dict import PersistentDict
 from pmemobj.containers.list import PersistentList
+from pmemobj.containers.missing import MissingCustomObject
 from pmemobj.containers.object import MissingClassObject, PersistentObject
 from pmemobj.containers.persistent import Persistent
 from pmemobj.containers.plain import plain
@@ -11,6 +12,7 @@ from pmemobj.containers.tuple import PersistentTuple
 
 __all__ = [
     "MissingClassObject",
+    "MissingCustomObject",
     "Persistent",
     "PersistentDict",
     "PersistentList",

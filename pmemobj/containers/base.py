@@ -334,11 +334,10 @@ def make_placeholder(name: str, base: type, writers: Iterable[str] = ()) -> type
 
 def refuse_change(placeholder: Any) -> NoReturn:
     """Raise: an object whose class is missing cannot be changed."""
-    name = placeholder._p_missing
     raise MissingClassError(
-        f"an object of the class {name} cannot be changed while that class is not defined; "
-        "define or import it, and this object becomes one of it",
-        name=name,
+        f"{placeholder._p_reason}; until it is defined or imported as it was, this object can be "
+        "read but not changed",
+        name=placeholder._p_missing,
     )
 
 
@@ -348,11 +347,10 @@ def _refuse(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 def missing_attribute(placeholder: Any, attribute: str) -> Any:
     """Raise: the attribute is not stored, and the class that may have it is missing."""
-    name = placeholder._p_missing
     raise MissingAttributeError(
-        f"no stored attribute {attribute!r}, and the class {name}, which may have one, is not "
-        "defined; define or import it",
-        name=name,
+        f"no stored attribute {attribute!r}, and {placeholder._p_reason}, which may have one; "
+        "define or import it",
+        name=placeholder._p_missing,
     )
 
 
