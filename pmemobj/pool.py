@@ -31,12 +31,11 @@ from pmemobj.poolfile import (
     locate,
     make,
 )
-from pmemobj.progress import Progress, reporting
+from pmemobj.progress import ByteProgress, Progress, reporting
 from pmemobj.scratch import Scratch
 from pmemobj.snapshots import SnapshotReport, take_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from pmemobj.transaction import Transaction
@@ -354,7 +353,7 @@ class PersistentObjectPool:
         path: Path,
         *,
         overwrite: bool = False,
-        progress: Callable[[int, int], object] | None = None,
+        progress: ByteProgress | None = None,
     ) -> SnapshotReport:
         """Make a consistent, verified copy of the pool at *path*: everything committed by now.
 

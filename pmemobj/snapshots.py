@@ -31,15 +31,14 @@ from pmemobj.poolfile import (
     locate,
     looks_elastic,
 )
+from pmemobj.progress import reporting_bytes
 from pmemobj.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
 
     from pmemobj.manager import MemoryManager
-
-    Progress: TypeAlias = Callable[[int, int], object]
+    from pmemobj.progress import ByteProgress
 
 __all__ = ["SnapshotReport", "restore", "take_snapshot"]
 
@@ -75,7 +74,7 @@ class SnapshotReport:
 class _Told:
     """Progress over all steps: a byte counts when it is copied, and again when it is verified."""
 
-    def __init__(self, progress: Progress | None, size: int) -> None:
+    def __init__(self, progress: ByteProgress | None, size: int) -> None:
         self._progress = progress
         self._size = size
         self._copied = 0
@@ -103,7 +102,7 @@ def take_snapshot(
     file: PoolFile,
     path: str | os.PathLike[str],
     overwrite: bool,
-    progress: Progress | None,
+    progress: ByteProgress | None,
 ) -> SnapshotReport:
     """See PersistentObjectPool.snapshot."""
     started = time.perf_counter()
@@ -127,9 +126,10 @@ def take_snapshot(
             paused = time.perf_counter() - stopped
 
     try:
-        report = _make_copy(
-            file, name, overwrite, progress, copy, allow_pickle=mm.allow_pickle, restored=False
-        )
+        with reporting_bytes("snapshot", progress) as told:
+            report = _make_copy(
+                file, name, overwrite, told, copy, allow_pickle=mm.allow_pickle, restored=False
+            )
     except PoolCorruptedError as error:
         raise PoolCorruptedError(
             errno.EIO,
@@ -144,7 +144,7 @@ def restore(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> SnapshotReport:
     """Make the pool *path* of a snapshot, which is left as it is. O(pool).
 
@@ -174,10 +174,10 @@ def restore(
         copying.allocate()
 
     try:
-        with held(source, shared=True):
+        with held(source, shared=True), reporting_bytes("restoring", progress) as told:
             trust = None if is_own(source) else False
             report = _make_copy(
-                source, name, overwrite, progress, copy, allow_pickle=trust, restored=True
+                source, name, overwrite, told, copy, allow_pickle=trust, restored=True
             )
     except PoolCorruptedError as error:
         raise PoolCorruptedError(
@@ -215,7 +215,7 @@ def _make_copy(
     source: PoolFile,
     name: str,
     overwrite: bool,
-    progress: Progress | None,
+    progress: ByteProgress | None,
     copy: Callable[[PoolCopy, _Told], None],
     *,
     allow_pickle: bool | None,

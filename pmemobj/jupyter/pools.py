@@ -19,13 +19,16 @@ from pmemobj.jupyter.showing import show
 from pmemobj.jupyter.usage import checked_variable, parse, parse_size, unquoted, usage_errors
 from pmemobj.pool import PersistentObjectPool, create
 from pmemobj.pool import open as open_pool
+from pmemobj.poolfile import looks_like_pool
 from pmemobj.report import (
     check_summary,
     collection_summary,
     pool_info,
     pool_summary,
+    snapshot_summary,
     workspace_summary,
 )
+from pmemobj.snapshots import restore
 
 __all__ = ["PoolMagics"]
 
@@ -67,9 +70,7 @@ class PoolMagics(Magics):
         tells what was recovered.
         """
         args = parse(self.pmem_open, line)
-        path = os.path.expanduser(unquoted(args.name))
-        if not path.strip():
-            raise UsageError("the pool needs a name: %pmem_open analysis")
+        path = _path(args.name)
         variable = checked_variable("--as", args.variable or self._settings.workspace)
         size = None if args.size is None else parse_size("--size", args.size)
         known = SESSION.at(path)
@@ -145,6 +146,67 @@ class PoolMagics(Magics):
         show(check_summary(one.pool.path, report))
 
     @magic_arguments()
+    @argument("file", help="where the copy shall be; a directory if the pool is one")
+    @argument("-w", "--workspace", help=_WHICH)
+    @argument("--overwrite", action="store_true", help="replace the snapshot that is there")
+    @line_magic
+    def pmem_snapshot(self, line: str) -> None:
+        """Make a verified copy of a pool as it is now, whole or not at all.
+
+        The copy is a pool itself: %pmem_open takes it, %pmem_restore goes back to it.
+        """
+        args = parse(self.pmem_snapshot, line)
+        _, one = SESSION.chosen(args.workspace, "%pmem_snapshot -w")
+        with usage_errors():
+            report = one.pool.snapshot(_path(args.file), overwrite=args.overwrite)
+        show(snapshot_summary("snapshot", report))
+
+    @magic_arguments()
+    @argument("file", help="the snapshot")
+    @argument("path", nargs="?", help="make a pool here (default: put the open one back)")
+    @argument("-w", "--workspace", help=_WHICH)
+    @argument("--overwrite", action="store_true", help="replace the pool's present content")
+    @line_magic
+    def pmem_restore(self, line: str) -> None:
+        """Put a pool back to a snapshot, or make a new pool of one. The snapshot stays.
+
+        A workspace that is put back is opened again under its name; objects that other names
+        hold are those of the closed pool.
+        """
+        args = parse(self.pmem_restore, line)
+        if args.path is not None:
+            if args.workspace is not None:
+                raise UsageError("give a path, or -w with a workspace to put back, not both")
+            with usage_errors():
+                report = restore(_path(args.file), _path(args.path), overwrite=args.overwrite)
+            show(snapshot_summary("restored", report))
+            return
+        variable, one = SESSION.chosen(args.workspace, "%pmem_restore -w")
+        if one.pool.scratch:
+            raise UsageError(f"{variable} is a scratch: %pmem_close it; the pool is as it was")
+        if not args.overwrite:
+            raise UsageError(
+                f"this replaces all that {variable} holds now: say --overwrite if that is meant"
+            )
+        self._put_back(variable, one.pool, _path(args.file))
+
+    def _put_back(self, variable: str, pool: PersistentObjectPool, file: str) -> None:
+        path, durability = pool.path, pool.durability
+        if not looks_like_pool(file):
+            raise UsageError(f"{file}: there is no snapshot")
+        with usage_errors():
+            pool.close()
+            try:
+                report = restore(file, path, overwrite=True)
+            finally:  # nothing was touched if it failed
+                known = durability if durability in DURABILITIES else "auto"
+                reopened = open_pool(path, durability=known, reservation=self._settings.reserved)
+                one = SESSION.add(variable, reopened)
+                self.shell.user_ns[variable] = one.workspace
+        show(snapshot_summary("restored", report))
+        show(workspace_summary(one.pool, variable))
+
+    @magic_arguments()
     @argument("workspace", nargs="?", help=_WHICH)
     @line_magic
     def pmem_close(self, line: str) -> None:
@@ -153,6 +215,13 @@ class PoolMagics(Magics):
         with usage_errors():
             one.pool.close()
         show(pool_summary(pool_info(one.pool)))
+
+
+def _path(argument: str) -> str:
+    path = os.path.expanduser(unquoted(argument))
+    if not path.strip():
+        raise UsageError("the pool needs a name, such as: analysis")
+    return path
 
 
 def _check_same(pool: PersistentObjectPool, size: int | None, args: Any) -> None:

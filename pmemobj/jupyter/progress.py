@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pmemobj.jupyter.configuration import PmemMagics
-from pmemobj.progress import Progress
+from pmemobj.progress import BYTES, Progress
 
 __all__ = ["Bars"]
 
@@ -55,7 +55,7 @@ class _Bar:
         if phase != self._phase:
             self.close()
             self._phase = phase
-            self._bar = _make(f"{self._work}: {phase}", total)
+            self._bar = _make(self._work, phase, total)
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
 
@@ -66,9 +66,11 @@ class _Bar:
             self._bar = None
 
 
-def _make(words: str, total: int | None) -> Any:
+def _make(work: str, phase: str, total: int | None) -> Any:
     try:
         from tqdm import tqdm
     except ImportError:
         return None
-    return tqdm(desc=words, total=total, leave=False, unit_scale=True, file=sys.stderr)
+    unit = {"unit": "B", "unit_divisor": 1024} if phase == BYTES else {"unit": " steps"}
+    words = work if phase == BYTES else f"{work}: {phase}"
+    return tqdm(desc=words, total=total, leave=False, unit_scale=True, file=sys.stderr, **unit)

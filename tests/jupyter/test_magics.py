@@ -440,3 +440,32 @@ def test_completion_of_what_is_stored(shell):
     assert offered(shell, "ws.runs[0]['l") == ["loss"]
     assert offered(shell, "ws.run.notes['w") == ["who"]
     assert any(match.endswith(".append") for match in offered(shell, "ws.runs.app"))
+
+
+def test_snapshot_and_restore(shell, tmp_path):
+    shell.good("%pmem_open live.pool", "ws.x = [1]", "ws.y = 2")
+    assert "verified" in shell.good("%pmem_snapshot copy.pool")
+    assert "exists" in shell.usage_error("%pmem_snapshot copy.pool")
+    shell.good("ws.x.append(3)", "del ws.y", "kept = ws.x", "%pmem_snapshot --overwrite later.pool")
+    assert "--overwrite" in shell.usage_error("%pmem_restore copy.pool")
+    assert "no snapshot" in shell.usage_error("%pmem_restore none.pool --overwrite")
+    assert list(shell.names["ws"].x) == [1, 3]
+    assert "restored" in shell.good("%pmem_restore copy.pool --overwrite")
+    assert list(shell.names["ws"].x) == [1]
+    assert shell.names["ws"].y == 2
+    assert "PoolClosedError" in shell.run("kept.append(4)")
+    shell.good("%pmem_restore later.pool other.pool", "%pmem_close")
+    shell.good("%pmem_open other.pool --as other")
+    assert list(shell.names["other"].x) == [1, 3]
+    shell.usage_error("%pmem_restore later.pool other.pool")
+    shell.usage_error("%pmem_restore later.pool third.pool -w ws")
+
+
+def test_a_snapshot_that_cannot_be_restored_leaves_the_workspace(shell, tmp_path):
+    shell.good("%pmem_open live.pool --size 16M", "ws.x = [1]", "%pmem_snapshot copy.pool")
+    damaged = bytearray((tmp_path / "copy.pool").read_bytes())
+    damaged[8192 : 4 << 20] = bytes((4 << 20) - 8192)
+    (tmp_path / "copy.pool").write_bytes(damaged)
+    shell.usage_error("%pmem_restore copy.pool --overwrite")
+    assert list(shell.names["ws"].x) == [1]
+    shell.good("ws.x.append(2)")
