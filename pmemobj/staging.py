@@ -8,11 +8,14 @@ then ``build`` makes the objects, inside the caller's transaction.
 from __future__ import annotations
 
 import marshal
+from contextlib import nullcontext
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import UnstorableError
+from pmemobj.progress import reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from pmemobj.values import ValueKeeper
 
 __all__ = ["Staging", "bind_batch", "bind_keys"]
+
+_STEP = 4096
+"""Containers between two reports of progress."""
 
 _TYPES: dict[type, int] = {
     list: lib.PMO_TYPE_LIST,
@@ -144,10 +150,23 @@ class Staging:
         return self._graph is not None
 
     def _walk_nodes(self) -> None:
-        done = 0
-        while done < len(self._nodes):
-            node = self._current = self._nodes[done]
-            done += 1
+        self._walk_some(0)
+        if len(self._nodes) > _STEP:
+            with reporting("storing") as report:
+                for start in count(_STEP, _STEP):
+                    if start >= len(self._nodes):
+                        break
+                    self._walk_some(start)
+                    if report is not None:
+                        report("reading", start, None)
+        self._current = None
+
+    def _walk_some(self, start: int) -> None:
+        """Encode the nodes from *start* on, one step's worth; further ones may be found."""
+        for at in range(start, start + _STEP):
+            if at >= len(self._nodes):
+                return
+            node = self._current = self._nodes[at]
             source = node.source
             if type(source) is dict:
                 # A copy, because another thread may change it meanwhile.
@@ -158,7 +177,6 @@ class Staging:
                 node.batch = codecs.encode_batch(list(source), self._reference)
             else:
                 node.keys = self.keys(list(source))
-        self._current = None
 
     def _reference(self, value: Any) -> Encoded:
         encoded = self._mm.encode_persistent(value)
@@ -226,8 +244,11 @@ class Staging:
             if status:
                 raise failure(status, ctx)
             node.offset = int(out[0])
-        for node in self._nodes:
-            self._fill(ctx, node)
+        with reporting("storing") if len(self._nodes) > _STEP else nullcontext() as report:
+            for done, node in enumerate(self._nodes):
+                self._fill(ctx, node)
+                if report is not None and done % _STEP == 0:
+                    report("writing", done, len(self._nodes))
 
     def _fill(self, ctx: Any, node: _Node) -> None:
         bound: Any = ffi.NULL

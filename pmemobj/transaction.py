@@ -8,13 +8,13 @@ one can only be rolled back.
 
 from __future__ import annotations
 
-import sys
 import threading
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import failure, lib
+from pmemobj.awaits import AwaitWatch, current_task
 from pmemobj.errors import (
     NoTransactionError,
     PoolClosedError,
@@ -51,16 +51,6 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def _current_task() -> Any:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return None
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
-
-
 class OpenTransaction:
     """The state of the one transaction that a manager has open."""
 
@@ -72,7 +62,7 @@ class OpenTransaction:
         self.implicit = False
         """One operation's own: caches stay on, they never hold what it may roll back."""
         self.thread = threading.get_ident()
-        self.task = _current_task()
+        self.task = current_task()
         self.touched: dict[int, Any] = {}
         """id -> handle: those whose read caches are off until the end."""
 
@@ -83,7 +73,7 @@ class OpenTransaction:
         outside of any task, or by a task that has ended, belongs to the whole thread.
         """
         task = self.task
-        if task is None or task is _current_task():
+        if task is None or task is current_task():
             return
         if task.done():
             self.task = None
@@ -247,6 +237,7 @@ class TransactionKeeper:
         self.open_transaction: OpenTransaction | None = None
         self._unsettled: list[Any] | None = None
         self._ended = threading.Condition(self.lock)
+        self._awaits = AwaitWatch(self)
 
     def transaction(self) -> Transaction:
         """A context manager that makes its block one atomic change; see Transaction. O(1)."""
@@ -284,12 +275,19 @@ class TransactionKeeper:
             if status:
                 raise failure(status, self.ctx)
             try:
-                self.open_transaction = OpenTransaction()
+                state = self.open_transaction = OpenTransaction()
                 self.attention = True
                 _here.end.keeper = self
+                if state.task is not None:
+                    self._awaits.begun(state.task)
             except BaseException:
                 lib.pmo_tx_abort(self.ctx)
                 raise
+
+    def task_inside(self) -> Any:
+        """The task whose transaction is open in this thread, or None."""
+        state = self.open_transaction
+        return state.task if state is not None and state.thread == threading.get_ident() else None
 
     def unwind(self, depth: int, failed: bool = False) -> None:
         """Back to *depth* nested transactions, where an exception interrupted begin or an end.

@@ -593,6 +593,7 @@ def test_many_threads(pool: Pool, reopen: Reopen) -> None:
 # ---- other tasks ----
 
 
+@pytest.mark.filterwarnings("ignore:a transaction is open across an await")
 def test_another_task_is_refused(pool: Pool) -> None:
     pool.root["n"] = 0
     refused = []
@@ -630,6 +631,7 @@ def test_another_task_is_refused(pool: Pool) -> None:
     assert pool.root == {"n": 2}
 
 
+@pytest.mark.filterwarnings("ignore:a transaction is open across an await")
 def test_a_cancelled_task_rolls_back(pool: Pool) -> None:
     async def owner() -> None:
         with pool.transaction():
@@ -647,6 +649,7 @@ def test_a_cancelled_task_rolls_back(pool: Pool) -> None:
     assert pool.root == {}
 
 
+@pytest.mark.filterwarnings("ignore:a transaction is open across an await")
 def test_a_transaction_left_open_by_a_task_that_ended(pool: Pool) -> None:
     async def owner() -> None:
         pool.transaction().begin()
@@ -659,6 +662,39 @@ def test_a_transaction_left_open_by_a_task_that_ended(pool: Pool) -> None:
 
     asyncio.run(after())
     assert pool.root == {}
+
+
+def test_a_transaction_across_an_await_is_told_each_time(pool: Pool) -> None:
+    async def wait_inside() -> None:
+        with pool.transaction():
+            pool.root["a"] = 1
+            await asyncio.sleep(0)
+
+    async def twice() -> None:
+        await wait_inside()
+        await wait_inside()
+
+    with pytest.warns(RuntimeWarning, match="across an await") as told:
+        asyncio.run(twice())
+    assert len(told) == 2
+    assert {warning.filename for warning in told} == {__file__}
+    line = wait_inside.__code__.co_firstlineno + 3
+    assert {warning.lineno for warning in told} == {line}
+
+
+def test_transactions_between_awaits_are_fine(pool: Pool, recwarn: pytest.WarningsRecorder) -> None:
+    async def change() -> None:
+        for number in range(3):
+            with pool.transaction():
+                pool.root["a"] = number
+                pool.root["b"] = [number]
+            await asyncio.sleep(0)
+        with pool.transaction():
+            pool.root["c"] = 1
+
+    asyncio.run(change())
+    assert pool.root == {"a": 2, "b": [2], "c": 1}
+    assert not [one for one in recwarn if "await" in str(one.message)]
 
 
 # ---- two pools ----

@@ -359,3 +359,24 @@ def test_long_strings_are_not_read_whole(ws):
     assert "1,000,000" in told
     assert "éééé" in told
     assert len(told) < 1000
+
+
+def test_the_root_is_the_present_one(pool):
+    ws = Workspace(pool)
+    ws.x = 1
+    with pytest.raises(ZeroDivisionError):
+        with pool.transaction():
+            pool.root = {"x": 2}
+            assert ws.x == 2
+            raise ZeroDivisionError
+    assert ws.x == 1
+    with pool.transaction():
+        assert ws.x == 1
+        pool.root = {"x": 3}
+        assert ws.x == 3
+    assert ws.x == 3
+    with pytest.raises(UnstorableError):
+        pool.root = iter(())
+    assert ws.x == 3
+    pool.root = {"x": 4}
+    assert ws.x == 4
