@@ -112,7 +112,7 @@ class _Describer:
         types = {one.type for one in shown}
         alike = types.pop() if len(types) == 1 else ""
         typed = look.named or not alike
-        measured = any(one.length for one in shown)
+        measured = any(one.facts is not None and one.length for one in shown)
         columns = [_TYPE] * typed + [_LENGTH] * measured + [_VALUE if look.heading else _ITEM]
         if look.heading:
             columns.insert(0, Column(look.heading, "name" if look.named else "number"))
@@ -166,7 +166,7 @@ class _Describer:
             told.insert(0, Fact(cls.look.noun[1], f"{facts.length:,}"))
             if alike and not cls.look.named:
                 hidden = any(isinstance(row, Gap) for row in table.rows)
-                told.append(Fact("those shown" if hidden else "all", alike))
+                told.append(Fact("type", f"{alike}, as far as shown" if hidden else alike))
         if cls.stored:
             told.insert(0, Fact("module", printable(cls.stored.partition(":")[0])))
         return Summary(

@@ -428,6 +428,12 @@ class PersistentObjectPool:
     ) -> None:
         self.close()
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: state, usage, what a commit survives. O(1)."""
+        from pmemobj.report import pool_to_html
+
+        return pool_to_html(self)
+
     def __repr__(self) -> str:
         state = "closed" if self.closed else self.durability
         kind = "elastic pool" if self.elastic else "pool"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from pmemobj._native import ffi, lib
 from pmemobj.changes import Changes
 from pmemobj.describe import variables
+from pmemobj.display import html
+from pmemobj.display.settings import settings
 from pmemobj.display.summary import (
     Badge,
     Column,
@@ -44,6 +46,7 @@ __all__ = [
     "explain",
     "pool_info",
     "pool_summary",
+    "pool_to_html",
     "recovery_info",
     "recovery_summary",
     "short_path",
@@ -236,13 +239,14 @@ def _badges(info: PoolInfo) -> tuple[Badge, ...]:
 
 
 def _meter(info: PoolInfo) -> Meter:
-    idle = max(0, min(info.on_disk, info.size) - info.used)
-    grows = ", grows as needed" if info.elastic else ""
+    written = min(info.on_disk, info.size)
+    idle = max(0, written - info.used)
+    sparse = info.size - max(written, info.used)
+    parts = (Part("used", info.used), Part("free, on disk" if sparse else "free", idle, "plain"))
     share = percent(info.used / info.size) if info.size else ""
-    parts = (Part("used", info.used), Part("free", idle, "plain"))
-    return Meter(
-        parts, info.size, f"{share or '<1%'} of {size(info.size)} used{grows}", "not on disk yet"
-    )
+    grows = ", grows as needed" if info.elastic else ""
+    caption = f"{share or '<1%'} of {size(info.size)} used{grows}"
+    return Meter(parts, info.size, caption, "free, takes no disk yet")
 
 
 def pool_summary(info: PoolInfo) -> Summary:
@@ -251,7 +255,6 @@ def pool_summary(info: PoolInfo) -> Summary:
     if info.closed:
         return Summary("pool", name, badges=_badges(info))
     facts = [
-        Fact("free", size(info.free)),
         Fact("on disk", size(info.on_disk)),
         Fact("kind", "directory that grows" if info.elastic else "file of fixed size"),
     ]
@@ -266,6 +269,11 @@ def pool_summary(info: PoolInfo) -> Summary:
         meter=_meter(info),
         facts=tuple(facts),
     )
+
+
+def pool_to_html(pool: PersistentObjectPool) -> str | None:
+    """The pool card for a notebook; None where notebooks get text alone."""
+    return html.render(pool_summary(pool_info(pool))) if settings.html else None
 
 
 def workspace_summary(

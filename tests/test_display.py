@@ -137,8 +137,9 @@ def test_html_has_no_script_no_id_and_one_scoped_style():
     assert markup.count("<style>") == 1
     assert ":root" not in html.style()
     for selector in re.findall(r"([^{}]+)\{", html.style()):
-        for one in selector.split(","):
-            assert ".pmemobj" in one
+        if not selector.strip().startswith("@container "):
+            for one in selector.split(","):
+                assert ".pmemobj" in one
 
 
 hostile = st.text(max_size=30) | st.sampled_from(

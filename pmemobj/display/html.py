@@ -24,13 +24,16 @@ from pmemobj.display.summary import (
 __all__ = ["render", "style"]
 
 _TRACKS: dict[Kind, str] = {
-    "name": "fit-content(18em)",
-    "word": "fit-content(15em)",
+    "name": "var(--pmo-name-track)",
+    "word": "fit-content(14em)",
     "number": "max-content",
     "size": "max-content",
-    "value": "minmax(9em, 1fr)",
+    "value": "var(--pmo-value-track)",
 }
 """The widths of a table's columns: only values take more than they need, or less."""
+
+_FOLDING = 4
+"""Columns from which on a row takes two lines where there is little room."""
 
 _CLIPPED = 18
 """Characters that fit wherever a text may be cut; what is longer can be read on hover."""
@@ -80,13 +83,13 @@ def _meter(meter: Meter) -> str:
     if meter.rest and left:
         legend.append(("pmo-rest", f"{size(left)} {meter.rest}"))
     caption = escape(meter.caption)
-    entries = " · ".join(
+    entries = ' <span class="pmo-dot">·</span> '.join(
         f'<span class="pmo-entry {tone}">{escape(words)}</span>' for tone, words in legend
     )
     return (
         f'<div class="pmo-usage"><div class="pmo-meter" role="img" aria-label="{caption}">'
         f'{"".join(bar)}</div><div class="pmo-legend"><span class="pmo-caption">{caption}</span>'
-        f" <span>{entries}</span></div></div>"
+        f' <span class="pmo-entries">{entries}</span></div></div>'
     )
 
 
@@ -105,12 +108,13 @@ def _size(cell: Cell) -> str:
         f'<span class="pmo-count">{escape(number)}'
         f' <span class="pmo-unit">{escape(unit)}</span></span>'
     )
-    if cell.share is None or not cell.text:
+    share = percent(cell.share or 0)
+    if not share:
         return words
+    width = _percent(cell.share or 0, 1)
     return (
-        f'{words} <span class="pmo-share">'
-        f'<span style="width:{_percent(cell.share, 1):.1f}%"></span></span>'
-        f' <span class="pmo-percent">{percent(cell.share)}</span>'
+        f'<span class="pmo-percent">{share}</span> <span class="pmo-share">'
+        f'<span style="width:{width:.0f}%"></span></span> {words}'
     )
 
 
@@ -152,8 +156,9 @@ def _table(table: Table, level: int, depth: int) -> str:
     rows = "".join(_row(row, table.columns, level, depth) for row in table.rows)
     tracks = " ".join(_TRACKS[column.kind] for column in table.columns)
     title = f'<div class="pmo-section">{escape(table.title)}</div>' if table.title else ""
+    folds = ' class="pmo-folds"' if len(table.columns) >= _FOLDING else ""
     return (
-        f'{title}<div class="pmo-scroll"><table style="grid-template-columns:{tracks}">'
+        f'{title}<div class="pmo-scroll"><table{folds} style="grid-template-columns:{tracks}">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

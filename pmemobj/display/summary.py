@@ -94,7 +94,7 @@ class Cell:
     """One cell of a row; a plain str is a cell without anything else.
 
     Attributes:
-        share: 0 to 1, drawn as a bar beside a size.
+        share: 0 to 1, told and drawn as a bar beside a size if it is a percent or more.
         nested: what opening the cell shows (HTML only; *text* tells the gist).
     """
 
@@ -168,7 +168,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 0 to 1 in words; nothing for what a bar shows as well."""
+    """A share of 0 to 1 in words; "" for less than one percent."""
     return "" if share < 0.01 else f"{share:.0%}"
 
 

@@ -64,7 +64,7 @@ def _words(cell: Cell, column: Column, shares: bool) -> str:
     if column.kind == "size":
         number, _, unit = cell.text.rpartition(" ")
         words = f"{number} {unit:<{_UNIT_WIDTH}}" if cell.text else ""
-        return f"{words} {percent(cell.share or 0):>4}" if shares else words
+        return f"{percent(cell.share or 0):>4} {words}" if shares else words
     room = _WIDTHS.get(column.kind)
     words = cell.text if room is None else clip(cell.text, room)
     badges = " ".join(f"[{badge.text}]" for badge in cell.badges)
