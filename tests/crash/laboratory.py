@@ -57,25 +57,29 @@ TALLY = Tally()
 
 def canonical(value: Any) -> Any:
     """Nested tuples that are equal for equal contents: types, order and sharing included."""
-    return _canonical(pmemobj.plain(value), {})
+    return canonical_parts(pmemobj.plain(value), {})
 
 
-def _canonical(value: Any, seen: dict[int, int]) -> Any:
+def canonical_parts(value: Any, seen: dict[int, int]) -> Any:
+    """The same of a value that holds nothing persistent; *seen* is empty at first."""
     cls = type(value)
     if cls in (list, dict, set, PlainObject):
         if id(value) in seen:
             return ("again", seen[id(value)])
         seen[id(value)] = len(seen)
     if cls in (list, tuple):
-        return (cls.__name__, *(_canonical(part, seen) for part in value))
+        return (cls.__name__, *(canonical_parts(part, seen) for part in value))
     if cls is dict:
-        return ("dict", *((_canonical(k, seen), _canonical(v, seen)) for k, v in value.items()))
+        return (
+            "dict",
+            *((canonical_parts(k, seen), canonical_parts(v, seen)) for k, v in value.items()),
+        )
     if cls in (set, frozenset):
-        return (cls.__name__, *sorted((_canonical(part, seen) for part in value), key=repr))
+        return (cls.__name__, *sorted((canonical_parts(part, seen) for part in value), key=repr))
     if cls is PlainObject:
         fields = dict(vars(value))
         name = fields.pop("_v_class_name")
-        return ("object", name, *((k, _canonical(v, seen)) for k, v in fields.items()))
+        return ("object", name, *((k, canonical_parts(v, seen)) for k, v in fields.items()))
     if cls is float:
         return ("float", struct.pack("<d", value))
     return (cls.__name__, value if cls in (str, bytes) else repr(value))
