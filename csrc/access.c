@@ -72,7 +72,11 @@ int pmo_layout_of(const pmo_pool *pool, uint32_t type) {
     case PMO_TYPE_TUPLE:
     case PMO_TYPE_LIST:
     case PMO_TYPE_PTUPLE:
+    case PMO_TYPE_ARRAY:
+    case PMO_TYPE_PICKLED:
         return PMO_LAYOUT_SEQUENCE;
+    case PMO_TYPE_RAW:
+        return PMO_LAYOUT_RAW;
     case PMO_TYPE_FROZENSET:
     case PMO_TYPE_SET:
         return PMO_LAYOUT_SET;

@@ -111,3 +111,41 @@ int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
     pool->used -= size < pool->used ? size : pool->used;
     return pool->tx_open ? pmo_map_add(&pool->freed, offset, 1) : PMO_OK;
 }
+
+int pmo_allocate_now(pmo_pool *pool, uint64_t size, uint64_t type_num,
+                     pmemobj_constr constructor, void *argument, uint64_t *offset) {
+    if (size > PMEMOBJ_MAX_ALLOC_SIZE) {
+        pool->failure = (pmo_failure_info){.requested = size};
+        return PMO_ETOOBIG;
+    }
+    if (!pool->tx_open && pmemobj_tx_stage() != TX_STAGE_NONE) {
+        return PMO_EOTHERPOOL;
+    }
+    if (pmo_injected(pool)) {
+        return pmo_fail_full(pool, size);
+    }
+    pmo_activate(pool);
+    PMEMoid oid = OID_NULL;
+    uint64_t flags = class_of(size);
+    if (pmemobj_xalloc(pool->pop, &oid, size, type_num, flags, constructor, argument) != 0) {
+        return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
+    }
+    uint64_t bytes = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    pool->writes++;
+    pool->counters.allocations++;
+    pool->used += bytes;
+    pool->used_before += bytes;
+    *offset = oid.off;
+    return PMO_OK;
+}
+
+void pmo_deallocate_now(pmo_pool *pool, uint64_t offset) {
+    PMEMoid oid = {pool->uuid_lo, offset};
+    uint64_t bytes = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    pmo_activate(pool);
+    pmemobj_free(&oid);
+    pool->writes++;
+    pool->counters.frees++;
+    pool->used -= bytes < pool->used ? bytes : pool->used;
+    pool->used_before -= bytes < pool->used_before ? bytes : pool->used_before;
+}

@@ -3,6 +3,8 @@
  *   access     bounds and canary checks (inline here, access.c)
  *   heap.c     what libpmemobj has allocated
  *   transaction.c   operations, undo, fresh, allocate
+ *   journal.c  undo records for large ranges
+ *   raw.c      bytes of any size; window.c, their addresses (with maps.c)
  *   object.c   headers, reference counts, blobs
  *   cell.c     one value <-> 16 bytes (+ heap, + blob)
  *   container.c     state, geometry, bodies, growth and compaction
@@ -15,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <libpmemobj.h>
 
@@ -85,6 +88,9 @@ struct pmo_pool {
     pmo_failure_info failure;
     pmo_counters counters;
     pmo_pool_info info;
+    bool journal_open;   /* this transaction has a journal */
+    pmo_vector saved;    /* ranges in it: start, end, ... */
+    pmo_window *windows; /* newest first */
     struct pmo_collector *collector;
 };
 
@@ -99,6 +105,7 @@ struct pmo_pool {
 /* ---- volatile memory (volatile.c) ------------------------------------ */
 
 int pmo_vector_push(pmo_vector *vector, uint64_t item);
+void pmo_vector_free(pmo_vector *vector);
 uint64_t *pmo_map_find(pmo_map *map, uint64_t key);          /* NULL: absent */
 int pmo_map_add(pmo_map *map, uint64_t key, uint64_t count); /* adds to the count there */
 void pmo_map_remove(pmo_map *map, uint64_t key);
@@ -236,6 +243,11 @@ int pmo_register_classes(PMEMobjpool *pop);
 int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero, uint64_t *offset);
 /* Given back at commit; not reused before. */
 int pmo_deallocate(pmo_pool *pool, uint64_t offset);
+/* The same at once, whether a transaction is open or not: it has no part in it. The
+ * constructor (NULL: none) initialises and persists what then appears as a whole. */
+int pmo_allocate_now(pmo_pool *pool, uint64_t size, uint64_t type_num,
+                     pmemobj_constr constructor, void *argument, uint64_t *offset);
+void pmo_deallocate_now(pmo_pool *pool, uint64_t offset);
 
 /* ---- object.c --------------------------------------------------------------------- */
 
@@ -254,6 +266,63 @@ int pmo_blob_write(pmo_pool *pool, uint32_t tag, const char *data, uint64_t leng
                    uint64_t *offset);
 /* The blob's payload, checked. */
 int pmo_blob_read(pmo_pool *pool, uint64_t offset, pmo_value *value);
+
+/* ---- journal.c ---------------------------------------------------------------------- */
+
+/* Save a range of a raw's bytes that is about to change. Needs a transaction. */
+int pmo_journal_save(pmo_pool *pool, uint64_t target, uint64_t size);
+/* Before the commit: make the changed ranges durable. */
+void pmo_journal_flush(pmo_pool *pool);
+/* After the commit; after the abort, which brings the saved bytes back. */
+void pmo_journal_drop(pmo_pool *pool);
+void pmo_journal_revert(pmo_pool *pool);
+/* At opening: undo what a transaction did that never ended. */
+int pmo_journal_recover(pmo_pool *pool);
+
+/* ---- raw.c ---------------------------------------------------------------------------- */
+
+/* The raw at offset, its header checked. */
+int pmo_raw_at(pmo_pool *pool, uint64_t offset, pmo_raw **raw);
+/* Bytes of its allocation that it needs, extents apart. */
+uint64_t pmo_raw_size(uint64_t offset, const pmo_raw *raw);
+/* Where the bytes of a raw in one piece start. */
+uint64_t pmo_raw_start(uint64_t offset);
+/* How many extents it has, and the offset of one. */
+uint64_t pmo_raw_extents(const pmo_raw *raw);
+uint64_t pmo_raw_extent(const pmo_raw *raw, uint64_t number);
+/* The place in the pool of the byte at position; *size is cut to what lies there in one
+ * piece. Caller: has called pmo_raw_at. */
+int pmo_raw_piece(pmo_pool *pool, uint64_t offset, uint64_t position, uint64_t *size,
+                  uint64_t *place);
+
+/* ---- maps.c ----------------------------------------------------------------------------- */
+
+/* One mapping of this process, or the part of it that was asked for. */
+typedef struct pmo_mapping {
+    uintptr_t start;
+    uintptr_t end;
+    off_t position; /* in the file */
+    ino_t inode;
+    bool shared;
+    const char *path;
+} pmo_mapping;
+
+/* 0: go on; anything else ends the walk. */
+typedef int (*pmo_maps_visit)(const pmo_mapping *at, void *context);
+/* Visit the mapped files between two addresses. 0, -1 with errno, or what visit gave. */
+int pmo_maps_walk(uintptr_t start, uintptr_t end, pmo_maps_visit visit, void *context);
+/* Open the mapped file anew: without the lock, which belongs to the first opening. -1: another
+ * file, or none, has its name now. */
+int pmo_maps_reopen(const pmo_mapping *at, int flags);
+/* Put a private copy of the same pages in the mapping's place. */
+bool pmo_maps_privatise(const pmo_mapping *at);
+
+/* ---- window.c --------------------------------------------------------------------------- */
+
+/* Exchange every window that has views for a private copy. */
+void pmo_windows_privatise(pmo_pool *pool);
+/* The same, and give up the others. */
+void pmo_windows_close(pmo_pool *pool);
 
 /* ---- cell.c ------------------------------------------------------------------------ */
 
@@ -348,10 +417,15 @@ static inline bool pmo_heap_wasteful(const pmo_heap *heap) {
     return heap->garbage > 1024 && heap->garbage > heap->used / 2;
 }
 
-/* ---- one per container kind: used by object.c and collector.c through container.c ---- */
+static inline bool pmo_is_container(int layout) {
+    return layout >= PMO_LAYOUT_SEQUENCE && layout <= PMO_LAYOUT_DICT;
+}
+
+/* ---- one per kind: used by object.c and collector.c -------------------------------------- */
 
 /* All invariants of a container of this layout beyond pmo_container_at. */
 int pmo_sequence_verify(pmo_pool *pool, pmo_container *container);
 int pmo_table_verify(pmo_pool *pool, pmo_container *container);
+int pmo_raw_verify(pmo_pool *pool, uint64_t offset);
 
 #endif

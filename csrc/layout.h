@@ -132,6 +132,44 @@ typedef struct pmo_blob {
 } pmo_blob;
 _Static_assert(sizeof(pmo_blob) == 32, "a blob header is 32 bytes");
 
+/*
+ * Bytes without structure. Those of a raw in one piece start at the next multiple
+ * of PMO_RAW_ALIGNMENT behind this header. A raw in extents has the offsets of
+ * its extents there, each an allocation of PMO_NUM_BODY whose bytes start at its
+ * first multiple of PMO_RAW_PAGE; all but the last hold form bytes.
+ */
+#define PMO_RAW_ALIGNMENT 64u
+#define PMO_RAW_PAGE 4096u
+#define PMO_RAW_SEALED 1u /* in form, whose other bits are the extents' size */
+
+typedef struct pmo_raw {
+    pmo_header head;
+    uint64_t length; /* bytes */
+    uint64_t form;   /* 0: one piece; else bytes in an extent; PMO_RAW_SEALED */
+    uint64_t sum;    /* sealed: folds the bytes */
+    uint64_t check;  /* folds the three above */
+} pmo_raw;
+_Static_assert(sizeof(pmo_raw) == 48, "a raw header is 48 bytes");
+
+/*
+ * A block of the journal: old bytes of raws that the running transaction changes,
+ * record after record. Valid while the root's serial is its journal_serial.
+ */
+typedef struct pmo_journal_block {
+    uint64_t next;     /* offset of the block that was filled before; 0: none */
+    uint64_t capacity; /* bytes for records, behind this header */
+    uint64_t used;     /* of these, bytes of complete records */
+    uint64_t check;    /* folds capacity and the block's own offset */
+} pmo_journal_block;
+_Static_assert(sizeof(pmo_journal_block) == 32, "a journal block's header is 32 bytes");
+
+typedef struct pmo_record {
+    uint64_t target; /* offset in the pool */
+    uint64_t size;   /* old bytes, which follow, up to a multiple of 8 */
+    uint64_t check;  /* folds target, size and the record's own offset */
+} pmo_record;
+_Static_assert(sizeof(pmo_record) == 24, "a journal record's header is 24 bytes");
+
 /* The root block, pmemobj_root() of the pool. */
 #define PMO_BOOT_ID_SIZE 40u
 
@@ -146,8 +184,11 @@ typedef struct pmo_root {
     uint64_t in_flight;             /* 1 while a transaction is open */
     uint64_t types;                 /* offset of the sequence "layout module:qualname" */
     pmo_cell root;                  /* the user's root; no heap: a long leaf is a blob */
-    uint64_t used; /* bytes allocated, written by close; meaningless when dirty */
-    uint64_t reserved[15];
+    uint64_t used;           /* bytes allocated, written by close; meaningless when dirty */
+    uint64_t journal;        /* newest block of the journal; 0: none */
+    uint64_t serial;         /* grows with each committed transaction that has a journal */
+    uint64_t journal_serial; /* serial before the transaction that the journal is of */
+    uint64_t reserved[12];
 } pmo_root;
 _Static_assert(offsetof(pmo_root, root) == 96, "the root cell's place");
 _Static_assert(sizeof(pmo_root) == 240, "the root block is 240 bytes");

@@ -60,6 +60,9 @@ static int add_all_roots(pmo_pool *pool, struct pmo_collector *gc) {
             PMO_TRY(add_pinned(pool, gc, pool->pins.keys[slot]));
         }
     }
+    if (pool->root->journal != 0) {
+        PMO_TRY(add_body(pool, gc, pool->root->journal));
+    }
     gc->types = pool->root->types;
     if (gc->types != 0) {
         PMO_TRY(add_reference(pool, gc, gc->types));
@@ -144,6 +147,15 @@ int pmo_gc_scan(pmo_pool *pool, struct pmo_collector *gc, pmo_gc_place *place, u
     return status;
 }
 
+static int add_extents(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset) {
+    pmo_raw *raw = NULL;
+    PMO_TRY(pmo_raw_at(pool, offset, &raw));
+    for (uint64_t i = 0; i < pmo_raw_extents(raw); i++) {
+        PMO_TRY(add_body(pool, gc, pmo_raw_extent(raw, i)));
+    }
+    return PMO_OK;
+}
+
 /* Begin the visit of one object: *foreign is set when only the caller can go on. */
 static int visit_object(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset,
                         uint64_t *foreign) {
@@ -162,6 +174,10 @@ static int visit_object(pmo_pool *pool, struct pmo_collector *gc, uint64_t offse
         *foreign = offset;
     }
     if (layout == PMO_LAYOUT_FOREIGN || layout == PMO_LAYOUT_BLOB) {
+        return status;
+    }
+    if (layout == PMO_LAYOUT_RAW) {
+        PMO_TRY(add_extents(pool, gc, offset));
         return status;
     }
     pmo_container *container = NULL;

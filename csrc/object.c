@@ -20,7 +20,7 @@ static void write_container(pmo_pool *pool, uint64_t offset, uint32_t type,
 
 static int object_new(pmo_pool *pool, uint32_t type, uint64_t *offset) {
     const pmo_geometry nothing = {0};
-    if (pmo_layout_of(pool, type) < PMO_LAYOUT_SEQUENCE) {
+    if (!pmo_is_container(pmo_layout_of(pool, type))) {
         return PMO_ETYPE;
     }
     PMO_TRY(pmo_allocate(pool, sizeof(pmo_container), PMO_NUM_OBJECT, false, offset));
@@ -93,6 +93,13 @@ int pmo_object_info_get(pmo_pool *pool, uint64_t offset, pmo_object_info *info) 
     if (layout == PMO_LAYOUT_BLOB) {
         PMO_TRY(pmo_bounds(pool, offset, sizeof(pmo_blob)));
         info->length = ((const pmo_blob *)pmo_at(pool, offset))->length;
+    } else if (layout == PMO_LAYOUT_RAW) {
+        pmo_raw *raw = NULL;
+        PMO_TRY(pmo_raw_at(pool, offset, &raw));
+        info->length = raw->length;
+        for (uint64_t i = 0; i < pmo_raw_extents(raw); i++) {
+            info->bytes += allocated(pool, pmo_raw_extent(raw, i));
+        }
     } else if (layout != PMO_LAYOUT_FOREIGN) {
         pmo_container *container = NULL;
         PMO_TRY(pmo_container_at(pool, offset, layout, &container));
@@ -137,11 +144,22 @@ int pmo_reference_drop(pmo_pool *pool, uint64_t offset) {
     return PMO_OK;
 }
 
+static int free_extents(pmo_pool *pool, uint64_t offset) {
+    pmo_raw *raw = NULL;
+    PMO_TRY(pmo_raw_at(pool, offset, &raw));
+    for (uint64_t i = 0; i < pmo_raw_extents(raw); i++) {
+        PMO_TRY(pmo_deallocate(pool, pmo_raw_extent(raw, i)));
+    }
+    return PMO_OK;
+}
+
 static int bury_one(pmo_pool *pool, uint64_t offset) {
     pmo_header *header = NULL;
     PMO_TRY(pmo_header_at(pool, offset, &header));
     int layout = pmo_layout_of(pool, header->type);
-    if (layout >= PMO_LAYOUT_SEQUENCE) {
+    if (layout == PMO_LAYOUT_RAW) {
+        PMO_TRY(free_extents(pool, offset));
+    } else if (pmo_is_container(layout)) {
         pmo_container *container = NULL;
         PMO_TRY(pmo_container_at(pool, offset, layout, &container));
         PMO_TRY(pmo_container_drop_all(pool, container));

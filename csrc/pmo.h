@@ -68,7 +68,8 @@ typedef enum pmo_layout {
     PMO_LAYOUT_BLOB = 1,
     PMO_LAYOUT_SEQUENCE = 2, /* list, tuple */
     PMO_LAYOUT_SET = 3,
-    PMO_LAYOUT_DICT = 4 /* dict, object attributes */
+    PMO_LAYOUT_DICT = 4, /* dict, object attributes */
+    PMO_LAYOUT_RAW = 5   /* bytes without structure */
 } pmo_layout;
 
 /* Built-in type codes; those from PMO_FIRST_USER_TYPE on are in the type table. */
@@ -79,7 +80,10 @@ typedef enum pmo_type {
     PMO_TYPE_LIST = 4,
     PMO_TYPE_DICT = 5,
     PMO_TYPE_SET = 6,
-    PMO_TYPE_PTUPLE = 7, /* PersistentTuple */
+    PMO_TYPE_PTUPLE = 7,   /* PersistentTuple */
+    PMO_TYPE_RAW = 8,      /* the bytes of an array, or of a part of a pickled value */
+    PMO_TYPE_ARRAY = 9,    /* sequence: description, raw */
+    PMO_TYPE_PICKLED = 10, /* sequence: pickle, the raws of its out-of-band buffers */
     PMO_FIRST_USER_TYPE = 64
 } pmo_type;
 
@@ -285,6 +289,40 @@ uint64_t pmo_next_dead(pmo_pool *pool);
 int pmo_blob_new(pmo_pool *pool, uint32_t tag, int64_t number, const char *data,
                  uint64_t *offset);
 int pmo_blob_get(pmo_pool *pool, uint64_t offset, pmo_value *value);
+
+/* ---- raw.c: bytes without structure, of any size -------------------------------- */
+
+/* A raw of length bytes, their content undefined. No part of an open transaction: it is there
+ * at once and stays after an abort, with no references, pinned once. O(1). */
+int pmo_raw_new(pmo_pool *pool, uint64_t length, uint64_t *offset);
+/* Store bytes that are no part of any state yet: nothing of them is undone. Durable on return.
+ */
+int pmo_raw_fill(pmo_pool *pool, uint64_t offset, uint64_t position, const void *data,
+                 uint64_t size);
+/* As fill, with zeros. */
+int pmo_raw_zero(pmo_pool *pool, uint64_t offset, uint64_t position, uint64_t size);
+/* The bytes are final: they get a check, and pmo_raw_change refuses them. O(length). */
+int pmo_raw_seal(pmo_pool *pool, uint64_t offset);
+int pmo_raw_info_get(pmo_pool *pool, uint64_t offset, uint64_t *length, int *sealed);
+/* count ranges (position, size) are about to be written through a view: saved, so that an
+ * abort or a crash brings them back. Needs an open transaction. */
+int pmo_raw_change(pmo_pool *pool, uint64_t offset, const uint64_t *ranges, uint64_t count);
+/* Wait until the disk has these bytes, whatever the policy. */
+int pmo_raw_flush(pmo_pool *pool, uint64_t offset, uint64_t position, uint64_t size);
+/* A test's lower limits: raws above largest bytes are made of extents of extent bytes, a
+ * multiple of the page size. 0, 0: the real ones. */
+void pmo_raw_limits(uint64_t largest, uint64_t extent);
+
+/* ---- window.c: the pool's bytes at addresses that outlive it ---------------------- */
+
+/* Some of the pool's pages, mapped once more. Views of raws lie in windows: when the pool is
+ * closed, a window with views becomes a private copy of the pages as they are then. */
+typedef struct pmo_window pmo_window;
+
+/* The address of a raw's bytes, all in one piece, valid until pmo_window_leave. */
+int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window **window);
+/* May be called by any thread, without the lock, and after the pool was closed. */
+void pmo_window_leave(pmo_window *window);
 
 /* ---- sequence.c: list and tuple --------------------------------------------- */
 

@@ -86,6 +86,7 @@ static void release_volatile(pmo_pool *pool) {
     free(pool->dead.items);
     free(pool->foreign_dead.items);
     free(pool->layouts.items);
+    pmo_vector_free(&pool->saved);
     pmo_map_clear(&pool->pins);
     pmo_map_clear(&pool->freed);
     pmo_map_clear(&pool->dying);
@@ -139,14 +140,14 @@ static int load_types(pmo_pool *pool) {
     return PMO_OK;
 }
 
-static int recognise(pmo_pool *pool) {
+static int recognise_root(pmo_pool *pool) {
     if (pool->root->magic != PMO_ROOT_MAGIC) {
         return pmo_corrupt(pool, pmo_offset_of(pool, pool->root), "no pmemobj root block");
     }
     if (pool->root->version != PMO_LAYOUT_VERSION) {
         return PMO_EVERSION;
     }
-    return load_types(pool);
+    return PMO_OK;
 }
 
 static int write_root(pmo_pool *pool) {
@@ -180,7 +181,10 @@ static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls) {
     }
     PMO_TRY(attach(pool, pop, pmemobj_root(pop, sizeof(pmo_root))));
     pool->limit = pmo_measure_files(pool);
-    PMO_TRY(recognise(pool));
+    pmo_activate(pool);
+    PMO_TRY(recognise_root(pool));
+    PMO_TRY(pmo_journal_recover(pool));
+    PMO_TRY(load_types(pool));
     describe(pool, calls);
     pool->used = pool->root->used;
     pool->root->in_flight = 0;
@@ -272,6 +276,7 @@ static int bury_orphans(pmo_pool *pool) {
 
 static void detach(pmo_pool *pool) {
     pool->open = false;
+    pmo_windows_close(pool);
     pmo_activate(pool);
     pmemobj_close(pool->pop);
     pmo_activate(NULL);

@@ -153,7 +153,7 @@ int64_t pmo_length(pmo_pool *pool, uint64_t offset) {
     pmo_header *header = NULL;
     PMO_TRY(pmo_header_at(pool, offset, &header));
     int layout = pmo_layout_of(pool, header->type);
-    if (layout < PMO_LAYOUT_SEQUENCE) {
+    if (!pmo_is_container(layout)) {
         return PMO_ETYPE;
     }
     pmo_container *container = NULL;

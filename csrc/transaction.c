@@ -55,6 +55,7 @@ static void roll_back(pmo_pool *pool) {
         pmemobj_tx_abort(ECANCELED);
     }
     pmemobj_tx_end();
+    pmo_journal_revert(pool);
     pool->root->in_flight = 0;
     pool->tx_open = false;
     pool->tx_doomed = false;
@@ -69,8 +70,14 @@ static void roll_back(pmo_pool *pool) {
 
 static int finish(pmo_pool *pool) {
     pmo_activate(pool);
+    pmo_journal_flush(pool);
     pmemobj_tx_commit();
     int error = pmemobj_tx_end();
+    if (error == 0) {
+        pmo_journal_drop(pool);
+    } else {
+        pmo_journal_revert(pool);
+    }
     pool->root->in_flight = 0;
     pool->tx_open = false;
     pool->created.count = 0;

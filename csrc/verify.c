@@ -19,6 +19,9 @@ int pmo_object_check(pmo_pool *pool, uint64_t offset) {
     if (layout == PMO_LAYOUT_BLOB) {
         return blob_check(pool, offset);
     }
+    if (layout == PMO_LAYOUT_RAW) {
+        return pmo_raw_verify(pool, offset);
+    }
     pmo_container *container = NULL;
     PMO_TRY(pmo_container_at(pool, offset, layout, &container));
     return layout == PMO_LAYOUT_SEQUENCE ? pmo_sequence_verify(pool, container)
@@ -53,7 +56,7 @@ static int credit_from(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset
     }
     PMO_TRY(pmo_header_at(pool, offset, &header));
     int layout = pmo_layout_of(pool, header->type);
-    if (layout == PMO_LAYOUT_BLOB) {
+    if (layout == PMO_LAYOUT_BLOB || layout == PMO_LAYOUT_RAW) {
         return PMO_OK;
     }
     if (layout <= PMO_LAYOUT_FOREIGN) {
@@ -106,6 +109,29 @@ static int compare_storage(pmo_pool *pool, struct pmo_collector *gc, uint64_t of
     return PMO_OK;
 }
 
+static int compare_extents(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset) {
+    pmo_raw *raw = NULL;
+    if (pmo_raw_at(pool, offset, &raw) != PMO_OK) {
+        return PMO_OK; /* mark has said so */
+    }
+    for (uint64_t i = 0; i < pmo_raw_extents(raw); i++) {
+        uint64_t extent = pmo_raw_extent(raw, i);
+        uint64_t need = raw->length - i * (raw->form & ~(uint64_t)PMO_RAW_SEALED);
+        if (pmo_gc_plausible(pool, gc, extent) != PMO_OK ||
+            !(*pmo_gc_mark_of(gc, extent) & PMO_GC_SEEN)) {
+            return PMO_OK; /* so has mark, or compare_object */
+        }
+        if (need > (raw->form & ~(uint64_t)PMO_RAW_SEALED)) {
+            need = raw->form & ~(uint64_t)PMO_RAW_SEALED;
+        }
+        if (pmemobj_type_num((PMEMoid){pool->uuid_lo, extent}) != PMO_NUM_BODY ||
+            pmo_gc_usable(pool, extent) < need) {
+            return pmo_corrupt(pool, offset, "an extent that is not what it should be");
+        }
+    }
+    return PMO_OK;
+}
+
 static uint64_t object_size(pmo_pool *pool, uint64_t offset, int layout) {
     if (layout == PMO_LAYOUT_FOREIGN) {
         return sizeof(pmo_header);
@@ -113,6 +139,10 @@ static uint64_t object_size(pmo_pool *pool, uint64_t offset, int layout) {
     if (layout == PMO_LAYOUT_BLOB) {
         const pmo_blob *blob = pmo_at(pool, offset);
         return sizeof(pmo_blob) + blob->length;
+    }
+    if (layout == PMO_LAYOUT_RAW) {
+        pmo_raw *raw = NULL;
+        return pmo_raw_at(pool, offset, &raw) == PMO_OK ? pmo_raw_size(offset, raw) : 0;
     }
     return sizeof(pmo_container);
 }
@@ -147,6 +177,9 @@ static int compare_object(pmo_pool *pool, struct pmo_collector *gc, uint64_t off
     }
     if (pmemobj_type_num((PMEMoid){pool->uuid_lo, offset}) != PMO_NUM_OBJECT) {
         return pmo_corrupt(pool, offset, "an object has another type number");
+    }
+    if (layout == PMO_LAYOUT_RAW) {
+        return compare_extents(pool, gc, offset);
     }
     return layout == PMO_LAYOUT_BLOB ? PMO_OK : compare_storage(pool, gc, offset, layout);
 }

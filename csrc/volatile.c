@@ -16,6 +16,11 @@ int pmo_vector_push(pmo_vector *vector, uint64_t item) {
     return PMO_OK;
 }
 
+void pmo_vector_free(pmo_vector *vector) {
+    free(vector->items);
+    *vector = (pmo_vector){0};
+}
+
 static uint64_t map_slot(const pmo_map *map, uint64_t key) {
     uint64_t mask = map->room - 1;
     uint64_t slot = pmo_fold(key, map->room) & mask;

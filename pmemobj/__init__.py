@@ -33,6 +33,8 @@ from pmemobj.transaction import Transaction
 if TYPE_CHECKING:
     from typing import Any
 
+    from pmemobj.containers.array import PersistentArray
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "CollectionReport",
     "MemoryManager",
     "Persistent",
+    "PersistentArray",
     "PersistentDict",
     "PersistentList",
     "PersistentObject",
@@ -61,6 +64,14 @@ __all__ = [
     "unload_ipython_extension",
     *_error_names,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PersistentArray":  # imports numpy
+        from pmemobj.containers.array import PersistentArray
+
+        return PersistentArray
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -48,17 +48,21 @@ class HandleTable:
         ref.older = self._refs.get(offset)
         self._refs[offset] = ref
 
-    def remove(self, offset: int) -> None:
-        """Forget the handles of an object that no longer exists, and whose pins are gone."""
-        ref = self._refs.pop(offset, None)
-        while ref is not None:
+    def remove(self, offset: int) -> list[Any]:
+        """Forget the handles of an object that no longer exists, and whose pins are gone.
+
+        Gives those that are alive.
+        """
+        refs = [ref for ref in self._retired if ref.offset == offset]
+        newest = self._refs.pop(offset, None)
+        while newest is not None:
+            refs.append(newest)
+            newest = newest.older
+        for ref in refs:
             ref.offset = 0
-            ref = ref.older
-        for retired in self._retired:
-            if retired.offset == offset:
-                retired.offset = 0
         if offset in self.undead:
             self.undead = [other for other in self.undead if other != offset]
+        return [handle for ref in refs if (handle := ref()) is not None]
 
     def retire(self, offset: int) -> None:
         """The live handle stays alive with its pin, but no longer stands for its object."""

@@ -81,7 +81,10 @@ class MemoryManager(ValueKeeper):
                 f"{typ!r} is no persistent class: derive it from PersistentObject, or give it "
                 "the Persistent interface (_p_new, _p_resurrect, ...)"
             )
+        make = getattr(typ, "_p_make", None)
         with self.transaction():
+            if make is not None:
+                return make(self, *args, **kw)  # type: ignore[no-any-return]
             obj: Any = cls.__new__(cls, *args, **kw)
             if isinstance(obj, cls):  # as type.__call__ asks
                 self._enter_new(obj)

@@ -273,9 +273,7 @@ class ObjectKeeper(TransactionKeeper):
 
     def forget_object(self, offset: int) -> None:
         """The object at *offset* was freed, or was never made."""
-        handle = self.handles.get(offset)
-        self.handles.remove(offset)
-        if handle is not None:
+        for handle in self.handles.remove(offset):
             self._poison(handle)
 
     def _poison(self, handle: Any) -> None:

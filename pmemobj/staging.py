@@ -8,19 +8,22 @@ then ``build`` makes the objects, inside the caller's transaction.
 from __future__ import annotations
 
 import marshal
+import sys
 from contextlib import nullcontext
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import UnstorableError
+from pmemobj.kinds import LIBRARIES
 from pmemobj.progress import reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pmemobj.codecs import Batch, Encoded, EncodedKey, KeyBatch
+    from pmemobj.kinds import Image
     from pmemobj.values import ValueKeeper
 
 __all__ = ["Staging", "bind_batch", "bind_keys"]
@@ -50,6 +53,7 @@ _HINTS = {
 }
 
 
+_LOOKS = 4000
 _STREAM_VERSION = 4  # of marshal: csrc/graph.c reads this one
 
 
@@ -82,16 +86,35 @@ def bind_keys(keys: KeyBatch) -> tuple[Any, tuple[Any, ...]]:
 
 
 class _Node:
-    """A plain container that will become a stored object."""
+    """A plain container, or a library's value with its image, that will be a stored object."""
 
-    __slots__ = ("batch", "keys", "offset", "parent", "source")
+    __slots__ = ("batch", "image", "keys", "offset", "parent", "source")
 
-    def __init__(self, source: Any, parent: _Node | None) -> None:
+    def __init__(self, source: Any, parent: _Node | None, image: Image | None = None) -> None:
         self.source = source
+        self.image = image
         self.parent = parent
         self.keys: KeyBatch | None = None
         self.batch: Batch | None = None
         self.offset = 0
+
+
+def _libraries_seen(nodes: list[_Node]) -> bool:
+    """Is a library's value among the first some thousand? marshal would copy an array."""
+    if not any(name in sys.modules for name in LIBRARIES):
+        return False
+    left = _LOOKS
+    work = [node.source for node in nodes]
+    while work and left > 0:
+        source = work.pop()
+        looked = list(islice(source.values() if type(source) is dict else source, left))
+        left -= len(looked) + 1
+        kinds = set(map(type, looked))
+        if any(kind.__module__.partition(".")[0] in LIBRARIES for kind in kinds):
+            return True
+        if not kinds.isdisjoint(_TYPES):
+            work += [item for item in looked if type(item) in _TYPES]
+    return False
 
 
 class Staging:
@@ -136,6 +159,8 @@ class Staging:
 
     def _read_graph(self) -> bool:
         """Have the core look through everything at once; False: there are rarer types in it."""
+        if any(node.image is not None for node in self._nodes) or _libraries_seen(self._nodes):
+            return False
         try:
             stream = marshal.dumps([node.source for node in self._nodes], _STREAM_VERSION)
         except ValueError:
@@ -168,6 +193,8 @@ class Staging:
                 return
             node = self._current = self._nodes[at]
             source = node.source
+            if node.image is not None:
+                continue
             if type(source) is dict:
                 # A copy, because another thread may change it meanwhile.
                 copy = dict(source)
@@ -188,9 +215,20 @@ class Staging:
             number = self._ids[id(value)] = -len(self._nodes)
         if number is not None:
             return codecs.REF, number, b""
-        if type(value) in self._mm.pickled_types:
-            return codecs.encode_pickle(value)
-        raise self._unstorable(value)
+        return self._stored_by_library(value)
+
+    def _stored_by_library(self, value: Any) -> Encoded:
+        try:
+            image = self._mm.image(value)
+        except UnstorableError as error:
+            raise self._unstorable(value, str(error)) from error.__cause__
+        if image is None:
+            raise self._unstorable(value)
+        if isinstance(image, tuple):
+            return image
+        self._nodes.append(_Node(value, self._current, image))
+        number = self._ids[id(value)] = -len(self._nodes)
+        return codecs.REF, number, b""
 
     def _key(self, value: Any) -> EncodedKey:
         try:
@@ -211,7 +249,7 @@ class Staging:
         top = self._where(node.source) if node is not None else ""
         return top + "".join(reversed(steps))
 
-    def _unstorable(self, value: Any) -> UnstorableError:
+    def _unstorable(self, value: Any, why: str = "") -> UnstorableError:
         if self._current is None:
             path = self._where(value)
         else:
@@ -219,7 +257,8 @@ class Staging:
         name = type(value).__name__
         try:
             codecs.encode(value)
-            reason = _HINTS.get(name) or (
+            reason = why or _HINTS.get(name, "")
+            reason = reason or (
                 "store plain values instead, derive its class from PersistentObject, or, if its "
                 f"instances never change, nominate it: pool.persist_via_pickle({name})"
             )
@@ -240,13 +279,17 @@ class Staging:
             return
         out = ffi.new("uint64_t *")
         for node in self._nodes:
+            if node.image is not None:
+                node.offset = node.image.build()
+                continue
             status = lib.pmo_object_new(ctx, _TYPES[type(node.source)], out)
             if status:
                 raise failure(status, ctx)
             node.offset = int(out[0])
         with reporting("storing") if len(self._nodes) > _STEP else nullcontext() as report:
             for done, node in enumerate(self._nodes):
-                self._fill(ctx, node)
+                if node.image is None:
+                    self._fill(ctx, node)
                 if report is not None and done % _STEP == 0:
                     report("writing", done, len(self._nodes))
 

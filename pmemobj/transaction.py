@@ -262,6 +262,12 @@ class TransactionKeeper:
         state = self.open_transaction
         return state.depth if state is not None and state.thread == threading.get_ident() else 0
 
+    def doom(self) -> None:
+        """The open transaction can only be rolled back. Caller: holds the lock."""
+        if self.open_transaction is not None:
+            self.open_transaction.doomed = True
+            lib.pmo_tx_doom(self.ctx)
+
     def begin(self) -> None:
         """See Transaction.begin."""
         with self.lock:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pmemobj import codecs
+from pmemobj import codecs, kinds
 from pmemobj._native import ffi, lib
 from pmemobj.codecs.leaves import float_from_bits
 from pmemobj.errors import (
@@ -108,6 +108,8 @@ class ValueKeeper(ObjectKeeper):
     def __init__(self, pool_ptr: Any, type_table: TypeTable | None, allow_pickle: bool) -> None:
         super().__init__(pool_ptr, type_table, allow_pickle)
         self.pickled_types: set[type] = set()
+        self.sealed: Any = None
+        """Start addresses of the immutable bytes that are viewed (see raws)."""
 
     @property
     def value(self) -> Any:
@@ -148,6 +150,10 @@ class ValueKeeper(ObjectKeeper):
                 f"pool.new({type(value).__name__}, ...)"
             )
         return _REF, value._p_oid[1], b""
+
+    def image(self, value: Any) -> kinds.Image | Encoded | None:
+        """What stands for a library's value while it is stored; see kinds.image_of."""
+        return kinds.image_of(self, value)
 
     def encode_key(self, value: Any) -> EncodedKey:
         """(tag, number, data, canon) of a key.
@@ -274,6 +280,8 @@ class ValueKeeper(ObjectKeeper):
             return self._plain(offset)
         if type_code == lib.PMO_TYPE_BLOB:
             return self._blob(offset)
+        if kinds.is_kind(type_code):
+            return kinds.load(self, offset, type_code)
         cls: Any = self.types.class_of(type_code)
         handle = allocate(cls)
         handle._p_resurrect(self, (self.uuid_lo, offset))

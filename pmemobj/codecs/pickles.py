@@ -16,21 +16,35 @@ from pmemobj.codecs.tags import PICKLE
 from pmemobj.codecs.wire import Reader, pack_text
 from pmemobj.errors import PoolCorruptedError, UnstorableError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
 PROTOCOL = 5
 
 
-def _dump(value: object, fast: bool) -> bytes:
-    buffer = io.BytesIO()
-    pickler = pickle.Pickler(buffer, PROTOCOL)
-    pickler.fast = fast
-    pickler.dump(value)
-    return buffer.getvalue()
+def _pickler(file: io.BytesIO) -> pickle.Pickler:
+    return pickle.Pickler(file, PROTOCOL)
 
 
-def _encode(value: object, fast: bool) -> Encoded:
+def _memoless(file: io.BytesIO) -> pickle.Pickler:
+    pickler = _pickler(file)
+    pickler.fast = True
+    return pickler
+
+
+def encode_with(value: object, make: Callable[[io.BytesIO], pickle.Pickler]) -> Encoded:
+    """The stored form of a value, pickled by what *make* gives. O(size of its pickle).
+
+    Raises:
+        UnstorableError: it cannot be pickled; says why.
+    """
     cls = type(value)
+    buffer = io.BytesIO()
     try:
-        pickled = _dump(value, fast)
+        make(buffer).dump(value)
+        pickled = buffer.getvalue()
     except Exception as error:
         name = f"{cls.__module__}:{cls.__qualname__}"
         raise UnstorableError(
@@ -47,7 +61,7 @@ def encode_pickle(value: object) -> Encoded:
     Raises:
         UnstorableError: it cannot be pickled; says why.
     """
-    return _encode(value, fast=False)
+    return encode_with(value, _pickler)
 
 
 def encode_pickle_key(value: object) -> tuple[int, int, bytes, bytes]:
@@ -61,12 +75,14 @@ def encode_pickle_key(value: object) -> tuple[int, int, bytes, bytes]:
         UnstorableError: it cannot be pickled, or refers to itself.
     """
     hash(value)
-    tag, number, data = _encode(value, fast=True)
+    tag, number, data = encode_with(value, _memoless)
     return tag, number, data, b"p" + data
 
 
-def decode_pickle(payload: bytes, allow_pickle: bool) -> object:
+def decode_pickle(payload: bytes, allow_pickle: bool, buffers: Iterable[Any] = ()) -> object:
     """The value; a placeholder when pickles are not allowed or loading fails.
+
+    *buffers*: what was left out of the pickle, in order.
 
     Raises:
         PoolCorruptedError: the bytes are damaged.
@@ -79,7 +95,7 @@ def decode_pickle(payload: bytes, allow_pickle: bool) -> object:
     why = UNTRUSTED
     if allow_pickle:
         try:
-            return pickle.loads(pickled)
+            return pickle.loads(pickled, buffers=buffers)
         except MemoryError:
             raise
         except Exception as error:  # loading runs the code of any class

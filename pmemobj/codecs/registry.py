@@ -42,6 +42,7 @@ _CODECS_OF_MODULES = {
     "pathlib": "paths",
     "uuid": "uuids",
     "decimal": "rationals",
+    "numpy": "numpy_scalars",
 }
 _pending = dict(_CODECS_OF_MODULES)
 
@@ -97,6 +98,7 @@ def load_decoder(tag: int) -> None:
             tags.UUID: "uuids",
             tags.DECIMAL: "rationals",
             tags.FRACTION: "rationals",
+            tags.NUMPY: "numpy_scalars",
         }.get(tag)
         if codec is not None:
             __import__(f"pmemobj.codecs.{codec}")

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 from pmemobj._native import ffi, lib
 from pmemobj.codecs import decode_batch
 from pmemobj.errors import DetachedObjectError, MissingAttributeError, MissingClassError
+from pmemobj.kinds import FRESH
 
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
@@ -55,6 +56,7 @@ CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
 CACHEABLE_PAYLOAD = 4096  # bytes: a longer string is decoded anew at every read
 FIRST_READ = 16  # elements that an iterator reads ahead at first
 LARGEST_READ = 8192  # and at most
+UNCACHED = 1 << 63  # the weight of what no cache keeps
 REMOVAL = 1 << 32  # what a removal adds to _p_moves
 REFRESH = 1 << 80  # and what the end of a transaction that changed the object adds
 
@@ -174,6 +176,12 @@ class Stored:
             if length < 0:
                 mm.finish(length, self)
         return length
+
+    def _p_weight(self, value: Any) -> int:
+        """For _p_remember: the size of what a filled ``pmo_value *`` holds."""
+        if value.tag >= lib.PMO_STR:
+            return int(value.number)
+        return UNCACHED if value.tag == lib.PMO_REF and value.type in FRESH else 0
 
     def _p_remember(self, key: Any, value: Any, size: int) -> None:
         """Cache a value that was just read, whose payload has *size* bytes. Holds the lock."""

@@ -72,7 +72,7 @@ class StoredSequence(Stored):
                 if status == lib.PMO_EINDEX:
                     raise self._p_out_of_range()
                 mm.finish(status, self)
-            size = 0 if read.tag < lib.PMO_STR else read.number
+            size = self._p_weight(read)
             value = mm.decode(read)
             if index >= 0:
                 self._p_remember(index, value, size)

@@ -84,7 +84,7 @@ class StoredTable(Stored):
                 if status == lib.PMO_EMISSING:
                     return MISSING
                 mm.finish(status, self)
-            size = 0 if read.tag < lib.PMO_STR else read.number
+            size = self._p_weight(read)
             value = mm.decode(read)
             if type(key) in _CACHED_KEYS:
                 self._p_remember(key, value, size)

@@ -1,0 +1,177 @@
+/*
+ * A window is the pool's pages mapped a second time, so that closing the pool, which
+ * unmaps libpmemobj's mapping, takes nothing away from who still views them. A raw in
+ * extents has a window of its own, in which they lie side by side.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+
+struct pmo_window {
+    char *address;
+    uint64_t start; /* offset in the pool of the first byte; composed: of the raw */
+    uint64_t size;
+    atomic_uint users; /* views, and the pool while it is open */
+    bool composed;
+    pmo_window *next;
+};
+
+/* Pages of the pool that are being mapped again. */
+typedef struct copying {
+    uintptr_t from;
+    char *to;
+} copying;
+
+static uint64_t page_up(uint64_t size) {
+    return (size + PMO_RAW_PAGE - 1) & ~(uint64_t)(PMO_RAW_PAGE - 1);
+}
+
+/* An old size of 0 asks for a second mapping of the same shared pages. */
+static int copy_mapping(const pmo_mapping *at, void *context) {
+    const copying *state = context;
+    if (!at->shared) {
+        return 0;
+    }
+    size_t size = at->end - at->start;
+    void *made = mremap((void *)at->start, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                        state->to + (at->start - state->from));
+    return made == MAP_FAILED ? -1 : 0;
+}
+
+static int map_again(pmo_pool *pool, uint64_t start, uint64_t size, char *to) {
+    copying state = {.from = (uintptr_t)pool->base + start, .to = to};
+    int status = pmo_maps_walk(state.from, state.from + size, copy_mapping, &state);
+    return status == 0 ? PMO_OK : pmo_fail_system(pool, errno);
+}
+
+static int make(pmo_pool *pool, uint64_t start, uint64_t size, bool composed,
+                pmo_window **made) {
+    pmo_window *window = calloc(1, sizeof *window);
+    if (window == NULL) {
+        return PMO_ENOMEM;
+    }
+    void *address =
+        mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (address == MAP_FAILED) {
+        free(window);
+        return pmo_fail_system(pool, errno);
+    }
+    *window =
+        (pmo_window){.address = address, .start = start, .size = size, .composed = composed};
+    atomic_init(&window->users, 1);
+    *made = window;
+    return PMO_OK;
+}
+
+static int keep(pmo_pool *pool, pmo_window *window, int status) {
+    if (status != PMO_OK) {
+        pmo_window_leave(window);
+        return status;
+    }
+    window->next = pool->windows;
+    pool->windows = window;
+    return PMO_OK;
+}
+
+static int open_range(pmo_pool *pool, uint64_t start, uint64_t end, pmo_window **found) {
+    for (pmo_window *at = pool->windows; at != NULL; at = at->next) {
+        if (!at->composed && at->start <= start && end <= at->start + at->size) {
+            *found = at;
+            return PMO_OK;
+        }
+    }
+    uint64_t from = pool->windows == NULL ? 0 : start & ~(uint64_t)(PMO_RAW_PAGE - 1);
+    pool->limit = pmo_measure_files(pool);
+    PMO_TRY(make(pool, from, page_up(pool->limit - from), false, found));
+    return keep(pool, *found, map_again(pool, from, (*found)->size, (*found)->address));
+}
+
+/* The windows of raws in extents that nobody views any more. */
+static void drop_unused(pmo_pool *pool) {
+    for (pmo_window **at = &pool->windows; *at != NULL;) {
+        pmo_window *window = *at;
+        if (window->composed && atomic_load(&window->users) == 1) {
+            *at = window->next;
+            pmo_window_leave(window);
+        } else {
+            at = &window->next;
+        }
+    }
+}
+
+static int compose(pmo_pool *pool, uint64_t offset, pmo_window **found) {
+    for (pmo_window *at = pool->windows; at != NULL; at = at->next) {
+        if (at->composed && at->start == offset) {
+            *found = at;
+            return PMO_OK;
+        }
+    }
+    const pmo_raw *raw = pmo_at(pool, offset);
+    PMO_TRY(make(pool, offset, page_up(raw->length), true, found));
+    int status = PMO_OK;
+    for (uint64_t position = 0; position < raw->length && status == PMO_OK;) {
+        uint64_t place = 0;
+        uint64_t size = raw->length - position;
+        status = pmo_raw_piece(pool, offset, position, &size, &place);
+        if (status == PMO_OK) {
+            status = map_again(pool, place, page_up(size), (*found)->address + position);
+        }
+        position += size;
+    }
+    return keep(pool, *found, status);
+}
+
+int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window **window) {
+    PMO_TRY(pmo_usable(pool));
+    pmo_raw *raw = NULL;
+    PMO_TRY(pmo_raw_at(pool, offset, &raw));
+    drop_unused(pool);
+    if ((raw->form & ~(uint64_t)PMO_RAW_SEALED) != 0) {
+        PMO_TRY(compose(pool, offset, window));
+        *address = (*window)->address;
+    } else {
+        uint64_t start = pmo_raw_start(offset);
+        PMO_TRY(open_range(pool, start, start + raw->length, window));
+        *address = (*window)->address + (start - (*window)->start);
+    }
+    atomic_fetch_add(&(*window)->users, 1);
+    return PMO_OK;
+}
+
+void pmo_window_leave(pmo_window *window) {
+    if (window != NULL && atomic_fetch_sub(&window->users, 1) == 1) {
+        munmap(window->address, window->size);
+        free(window);
+    }
+}
+
+static int privatise(const pmo_mapping *at, void *context) {
+    (void)context;
+    if (at->shared) {
+        /* Where the file is not found any more, the shared pages are as good. */
+        (void)pmo_maps_privatise(at);
+    }
+    return 0;
+}
+
+void pmo_windows_privatise(pmo_pool *pool) {
+    for (pmo_window *at = pool->windows; at != NULL; at = at->next) {
+        if (atomic_load(&at->users) > 1) {
+            uintptr_t start = (uintptr_t)at->address;
+            (void)pmo_maps_walk(start, start + at->size, privatise, NULL);
+        }
+    }
+}
+
+void pmo_windows_close(pmo_pool *pool) {
+    pmo_windows_privatise(pool);
+    while (pool->windows != NULL) {
+        pmo_window *window = pool->windows;
+        pool->windows = window->next;
+        pmo_window_leave(window);
+    }
+}

@@ -1,0 +1,168 @@
+"""RawBytes: the handle of bytes in a pool that are viewed where they lie.
+
+A view is anything that refers to the memory: an array, a memoryview, a frame's column. Each
+keeps its RawBytes, which keeps the bytes: they are not freed while a view lives, whatever
+happens to the variables that led to them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pmemobj._native import failure, ffi, lib
+from pmemobj.kinds import register_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pmemobj.manager import MemoryManager
+
+__all__ = ["RawBytes"]
+
+
+class RawBytes:
+    """Bytes of one length in a pool.
+
+    Attributes:
+        address: where they are in this process, as long as this handle lives; also after the
+            pool was closed, when they are a private copy.
+        length: how many.
+        sealed: they never change.
+    """
+
+    __slots__ = ("__weakref__", "_p_mm", "_p_off", "_window", "address", "length", "sealed")
+
+    def __init__(self, mm: MemoryManager, offset: int) -> None:
+        """Caller: holds the lock."""
+        self._p_mm = mm
+        self._p_off = offset
+        length, sealed = ffi.new("uint64_t *"), ffi.new("int *")
+        status = lib.pmo_raw_info_get(mm.ctx, offset, length, sealed)
+        if status:
+            raise failure(status, mm.ctx)
+        self.length = int(length[0])
+        self.sealed = bool(sealed[0])
+        address, window = ffi.new("char **"), ffi.new("pmo_window **")
+        status = lib.pmo_window_enter(mm.ctx, offset, address, window)
+        if status:
+            raise failure(status, mm.ctx)
+        self._window = ffi.gc(window[0], lib.pmo_window_leave)
+        self.address = int(ffi.cast("uintptr_t", address[0]))
+
+    @property
+    def _p_oid(self) -> tuple[int, int]:
+        return (self._p_mm.uuid_lo, self._p_off)
+
+    def _p_poison(self) -> None:
+        self._p_off = 1
+
+    @classmethod
+    def create(cls, mm: MemoryManager, length: int) -> RawBytes:
+        """*length* new bytes, their content undefined; freed with the last view unless stored.
+
+        Takes effect at once, whether a transaction is open or not. O(1).
+
+        Raises:
+            PoolFullError: no room.
+        """
+        out = ffi.new("uint64_t *")
+        with mm.lock:
+            mm.attend_if_needed()
+            status = lib.pmo_raw_new(mm.ctx, length, out)
+            if status:
+                raise failure(status, mm.ctx)
+            try:
+                raw = cls(mm, int(out[0]))
+            except BaseException:
+                lib.pmo_unpin(mm.ctx, out[0])
+                raise
+            mm.handles.add(raw._p_off, raw)
+        return raw
+
+    @property
+    def memory(self) -> Any:
+        """A writable buffer of the bytes, which keeps them."""
+        start = ffi.gc(ffi.cast("char *", self.address), partial(_keep, self))
+        return ffi.buffer(start, self.length)
+
+    def fill(self, position: int, data: Any, size: int | None = None) -> None:
+        """Store bytes that no committed state has yet. *data*: a contiguous buffer, or None.
+
+        None stands for *size* zeros. Durable on return.
+        """
+        mm = self._p_mm
+        with mm.lock:
+            if data is None:
+                status = lib.pmo_raw_zero(mm.ctx, self._p_off, position, size)
+            else:
+                source = ffi.from_buffer(data)
+                status = lib.pmo_raw_fill(mm.ctx, self._p_off, position, source, len(source))
+            if status:
+                mm.finish(status, self)
+
+    def seal(self) -> None:
+        """The bytes are final. O(length)."""
+        mm = self._p_mm
+        with mm.lock:
+            status = lib.pmo_raw_seal(mm.ctx, self._p_off)
+            if status:
+                mm.finish(status, self)
+        self.sealed = True
+        _sealed_of(mm)[self.address] = self
+
+    def changing(self, ranges: Any, count: int) -> None:
+        """Announce writes to *count* ranges, an array of uint64 (position, size) pairs.
+
+        Caller: holds the lock, in a transaction, which then covers them.
+        """
+        mm = self._p_mm
+        mm.attend_if_needed()
+        pairs = ffi.from_buffer("uint64_t[]", ranges)
+        status = lib.pmo_raw_change(mm.ctx, self._p_off, pairs, count)
+        if status:
+            mm.finish(status, self)
+
+    def flush(self, position: int, size: int) -> None:
+        """Wait until the disk has these bytes, whatever the pool's durability."""
+        mm = self._p_mm
+        with mm.lock:
+            mm.attend_if_needed()
+            status = lib.pmo_raw_flush(mm.ctx, self._p_off, position, size)
+            if status:
+                mm.finish(status, self)
+
+
+def _keep(raw: RawBytes, address: Any) -> None:
+    """The end of a buffer that kept *raw*."""
+
+
+def _sealed_of(mm: MemoryManager) -> weakref.WeakValueDictionary[int, RawBytes]:
+    table: weakref.WeakValueDictionary[int, RawBytes]
+    if mm.sealed is None:
+        mm.sealed = weakref.WeakValueDictionary()
+    table = mm.sealed
+    return table
+
+
+def sealed_at(mm: MemoryManager, address: int, length: int) -> RawBytes | None:
+    """The sealed bytes that start at *address* and are *length* long, if a view has them."""
+    raw = _sealed_of(mm).get(address) if length else None
+    return raw if raw is not None and raw.length == length and raw._p_off > 1 else None
+
+
+def _load(mm: MemoryManager, offset: int) -> RawBytes:
+    raw = RawBytes(mm, offset)
+    mm.adopt(raw)
+    if raw.sealed:
+        _sealed_of(mm)[raw.address] = raw
+    return raw
+
+
+def load_raws(mm: MemoryManager, offsets: Iterable[int]) -> list[RawBytes]:
+    """The handles of several raws."""
+    return [mm.resurrect_offset(offset) for offset in offsets]
+
+
+register_kind(lib.PMO_TYPE_RAW, _load)
