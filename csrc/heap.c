@@ -149,13 +149,13 @@ static bool committed(pmo_pool *pool, uint64_t offset) {
 }
 
 /* libpmemobj marks what a transaction allocates only when it commits. */
-static bool created_now(const pmo_pool *pool, uint64_t offset) {
-    for (uint64_t i = pool->created.count; i > 0; i--) {
-        if (pool->created.items[i - 1] == offset) {
-            return true;
+static bool created_now(pmo_pool *pool, uint64_t offset) {
+    for (; pool->known_to < pool->created.count; pool->known_to++) {
+        if (pmo_map_add(&pool->known, pool->created.items[pool->known_to], 1) != PMO_OK) {
+            return false;
         }
     }
-    return false;
+    return pmo_map_find(&pool->known, offset) != NULL;
 }
 
 bool pmo_is_allocation(pmo_pool *pool, uint64_t offset) {

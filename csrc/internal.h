@@ -77,6 +77,8 @@ struct pmo_pool {
     char *path;
     char *parts;        /* elastic: the part files' directory */
     pmo_vector created; /* objects allocated in this transaction */
+    pmo_map known;      /* those that pmo_is_allocation has entered for its own use, */
+    uint64_t known_to;  /* as far as this place in created */
     pmo_vector dead;    /* objects whose count fell to zero, to be freed by this operation */
     pmo_map dying;      /* what was put on dead or foreign_dead in this transaction */
     pmo_vector foreign_dead;

@@ -98,8 +98,12 @@ int64_t pmo_usable_size(pmo_pool *pool, uint64_t offset) {
 }
 
 void *pmo_direct(pmo_pool *pool, uint64_t offset) {
-    if (pmo_usable(pool) != PMO_OK || offset == 0 || pmo_bounds(pool, offset, 1) != PMO_OK) {
+    if (pmo_usable(pool) != PMO_OK || !pmo_is_allocation(pool, offset)) {
         return NULL;
     }
     return pmo_at(pool, offset);
+}
+
+void *pmo_base(pmo_pool *pool) {
+    return pool->base;
 }

@@ -270,7 +270,8 @@ int pmo_free(pmo_pool *pool, uint64_t offset);
 int pmo_snapshot(pmo_pool *pool, uint64_t offset, uint64_t size);
 int64_t pmo_type_num(pmo_pool *pool, uint64_t offset);
 int64_t pmo_usable_size(pmo_pool *pool, uint64_t offset);
-void *pmo_direct(pmo_pool *pool, uint64_t offset); /* NULL: not in this pool */
+void *pmo_direct(pmo_pool *pool, uint64_t offset); /* NULL: no allocation starts there */
+void *pmo_base(pmo_pool *pool);                    /* where offset 0 is mapped */
 
 /* ---- object.c: headers, reference counts, blobs ---------------------------- */
 

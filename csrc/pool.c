@@ -90,6 +90,7 @@ static void release_volatile(pmo_pool *pool) {
     pmo_map_clear(&pool->pins);
     pmo_map_clear(&pool->freed);
     pmo_map_clear(&pool->dying);
+    pmo_map_clear(&pool->known);
     pmo_stream *streams[2] = {&pool->keys, &pool->values};
     for (int i = 0; i < 2; i++) {
         free(streams[i]->tags.bytes);

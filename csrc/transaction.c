@@ -25,8 +25,10 @@ bool pmo_injected(pmo_pool *pool) {
 static int start(pmo_pool *pool) {
     pmo_activate(pool);
     pool->created.count = 0;
+    pool->known_to = 0;
     pool->dead.count = 0;
     pool->foreign_dead.count = 0;
+    pmo_map_empty(&pool->known);
     pmo_map_empty(&pool->freed);
     pmo_map_empty(&pool->dying);
     pool->tx_doomed = false;

@@ -7,7 +7,7 @@ mutation one all-or-nothing step.
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_origin
 
 from pmemobj import codecs
 from pmemobj._native import ffi, lib
@@ -61,8 +61,13 @@ class MemoryManager(ValueKeeper):
     def __init__(
         self, pool_ptr: Any, type_table: TypeTable | None = None, *, allow_pickle: bool = False
     ) -> None:
+        if not isinstance(pool_ptr, ffi.CData):
+            raise InvalidTypeError("a MemoryManager is made with its pool: use pool.mm")
         super().__init__(pool_ptr, type_table, allow_pickle)
-        self._base = int(ffi.cast("uintptr_t", lib.pmo_direct(self.ctx, 8192))) - 8192
+        self._base = int(ffi.cast("uintptr_t", lib.pmo_base(self.ctx)))
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise InvalidTypeError("a pool's memory cannot be copied or pickled")
 
     def new(self, typ: type[T], /, *args: Any, **kw: Any) -> T:
         """Make an instance of *typ* in this pool: ``_p_new``, then ``__init__(*args, **kw)``.
@@ -200,6 +205,8 @@ class MemoryManager(ValueKeeper):
         """decref, unless *oid* is OID_NULL."""
         if self.otuple(oid) != OID_NULL:
             self.decref(oid)
+        else:
+            self.require_open()
 
     def persist(self, obj: Any) -> Oid:
         """An oid that stands for *obj*; its representation is made in the pool if need be.
@@ -232,8 +239,7 @@ class MemoryManager(ValueKeeper):
         tag, number = oid = self.otuple(oid)
         if tag in _IMMEDIATE and tag != self.uuid_lo:
             self.require_open()
-            if not 0 <= number < 1 << 64 or (tag < codecs.INT and number) or tag == _REF:
-                raise InvalidOidError(f"{oid} is no oid that persist() gives")
+            self._check_immediate(oid)
             if tag == codecs.INT or tag == codecs.FLOAT:
                 number = number - (1 << 64) if number >= 1 << 63 else number
             return self.leaf(tag, number, b"")
@@ -251,7 +257,7 @@ class MemoryManager(ValueKeeper):
         after snapshot_range, or into memory allocated in the same transaction.
 
         Raises:
-            InvalidOidError: not memory of this pool.
+            InvalidOidError: no allocation of this pool starts there, or it was freed.
             PoolClosedError: the pool is closed.
         """
         offset = self._memory_offset(oid)
@@ -259,7 +265,7 @@ class MemoryManager(ValueKeeper):
             address = lib.pmo_direct(self.ctx, offset)
         if address == ffi.NULL:
             self.raise_unless_usable()
-            raise InvalidOidError(f"offset {offset:#x} lies outside of the pool")
+            raise InvalidOidError(f"there is no memory at offset {offset:#x}, or none any more")
         return int(ffi.cast("uintptr_t", address))
 
     def snapshot_range(self, address: Any, size: int) -> None:
@@ -274,9 +280,13 @@ class MemoryManager(ValueKeeper):
             InvalidOidError: the range is not within this pool.
         """
         if not isinstance(address, int):
+            if not isinstance(address, ffi.CData):
+                raise InvalidTypeError(
+                    f"an address is an int or a cffi pointer, not {type(address).__name__}"
+                )
             address = int(ffi.cast("uintptr_t", address))
         self._check_size(size)
-        if address <= self._base:
+        if not self._base < address <= _MAX_SIZE:
             raise InvalidOidError("the range to snapshot is not within this pool")
         with self.lock:
             self._attend_open()
@@ -312,8 +322,7 @@ class MemoryManager(ValueKeeper):
 
     def _alloc(self, size: int, type_num: int, zero: bool) -> Oid:
         self._check_size(size)
-        if isinstance(type_num, bool) or not isinstance(type_num, int):
-            raise InvalidTypeError(f"type_num must be an int, not {type(type_num).__name__}")
+        self._check_type_num(type_num)
         if not 0 <= type_num < 1 << 63 or type_num == lib.PMO_NUM_BODY:
             raise InvalidArgumentError(
                 f"type_num {type_num}: it must be from 0 to 2**63 - 1, and {lib.PMO_NUM_BODY} is "
@@ -329,6 +338,8 @@ class MemoryManager(ValueKeeper):
 
     def _realloc(self, oid: Any, size: int, type_num: int | None, zero: bool) -> Oid:
         self._check_size(size)
+        if type_num is not None:
+            self._check_type_num(type_num)
         offset = self._memory_offset(oid)
         out = ffi.new("uint64_t *")
         with self.lock:
@@ -343,11 +354,20 @@ class MemoryManager(ValueKeeper):
             self.forget_object(offset)
         return self.uuid_lo, int(out[0])
 
+    def _check_type_num(self, type_num: int) -> None:
+        if isinstance(type_num, bool) or not isinstance(type_num, int):
+            raise InvalidTypeError(f"type_num must be an int, not {type(type_num).__name__}")
+
     def _check_size(self, size: int) -> None:
         if isinstance(size, bool) or not isinstance(size, int):
             raise InvalidTypeError(f"size must be an int (bytes), not {type(size).__name__}")
         if not 0 < size <= _MAX_SIZE:
             raise InvalidArgumentError(f"a size of {size:,} bytes; it must be from 1 on")
+
+    def _check_immediate(self, oid: Oid) -> None:
+        tag, number = oid
+        if not 0 <= number < 1 << 64 or (tag < codecs.INT and number) or tag == _REF:
+            raise InvalidOidError(f"{oid} is no oid that persist() gives")
 
     def _memory_offset(self, oid: Any) -> int:
         return self._valid_offset(self.otuple(oid))
@@ -369,6 +389,8 @@ class MemoryManager(ValueKeeper):
     def _object_offset(self, oid: Any) -> int | None:
         oid = self.otuple(oid)
         if oid[0] in _IMMEDIATE and oid[0] != self.uuid_lo:
+            self.require_open()
+            self._check_immediate(oid)
             return None
         return self._valid_offset(oid)
 

@@ -7,7 +7,7 @@ import errno
 import os
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pmemobj import codecs, typetable
 from pmemobj._native import failure, ffi, lib
@@ -16,6 +16,7 @@ from pmemobj.collector import CollectionReport, collect
 from pmemobj.containers import base as containers
 from pmemobj.errors import (
     InvalidArgumentError,
+    InvalidTypeError,
     PoolCorruptedError,
     PoolExistsError,
     PoolNotFoundError,
@@ -415,6 +416,11 @@ class PersistentObjectPool:
             self._scratch.remove()
         if status:
             raise failure(status, self.mm.ctx)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise InvalidTypeError(
+            "a pool cannot be copied or pickled; pmemobj.plain(x) copies what is in a pool"
+        )
 
     def __enter__(self) -> PersistentObjectPool:
         self.mm.require_open()

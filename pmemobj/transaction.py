@@ -11,11 +11,12 @@ from __future__ import annotations
 import threading
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pmemobj._native import failure, lib
 from pmemobj.awaits import AwaitWatch, current_task
 from pmemobj.errors import (
+    InvalidTypeError,
     NoTransactionError,
     PoolClosedError,
     TransactionAbortedError,
@@ -196,6 +197,11 @@ class Transaction:
         except BaseException:
             self._mm.unwind(depth, failed=True)
             raise
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise InvalidTypeError(
+            "a transaction cannot be copied or pickled; pmemobj.plain(x) copies what is in a pool"
+        )
 
     def __enter__(self) -> Transaction:
         self.begin()

@@ -28,6 +28,7 @@ FOREIGN = "Persistent"
 _classes: dict[int, type] = {}
 _codes: dict[type, int] = {}
 _layouts: dict[type, int] = {}
+_kinds: dict[str, int] = {FOREIGN: lib.PMO_LAYOUT_FOREIGN}
 _placeholders: dict[str, Callable[[str], type]] = {}
 _tables: weakref.WeakSet[TypeTable] = weakref.WeakSet()
 
@@ -49,7 +50,7 @@ def register_builtin(
     if type_code is not None:
         _classes[type_code] = cls
         _codes[cls] = type_code
-    _layouts[cls] = layout
+    _layouts[cls] = _kinds[cls.__name__] = layout
     if placeholder is not None:
         register_placeholder(cls.__name__, placeholder)
 
@@ -125,6 +126,11 @@ class TypeTable:
             name, base = rest.rsplit(" ", 1)
         except ValueError:
             raise PoolCorruptedError(f"type {code} has no name that can be read") from None
+        if _kinds.get(base) != layout or ":" not in name or "\0" in name:
+            raise PoolCorruptedError(
+                f"type {code} is called {name!r}, of the kind {base!r} and layout {layout}, which "
+                "makes no sense"
+            )
         self._names[code] = (layout, name, base)
         self._by_name[base, name] = code
         if layout == lib.PMO_LAYOUT_FOREIGN:
@@ -193,10 +199,7 @@ class TypeTable:
         if layout == lib.PMO_LAYOUT_FOREIGN:
             self.waiting.add(code)
         if cls is None:
-            make = _placeholders.get(kind)
-            if make is None:
-                raise PoolCorruptedError(f"type {code} is of the kind {kind!r}, which is none")
-            cls = self._resolved[code] = make(name)
+            cls = self._resolved[code] = _placeholders[kind](name)
         reason = f"the class {name} is not defined" + ("" if self._mm.allow_pickle else _UNTRUSTED)
         if persistent:
             reason = f"the class {name} is a {_kind_of(found)} now, and was stored as a {kind}"

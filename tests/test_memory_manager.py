@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
+import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -613,3 +615,112 @@ def test_every_allocation_is_known_as_one(pool: Pool) -> None:
             mm.free((mm.uuid_lo, offset))
     assert all(lib.pmo_type_num(mm.ctx, offset) == lib.PMO_EINVAL for offset in made)
     assert pool.check().ok
+
+
+# ---- misuse: errors of the family, and nothing handed out ----
+
+
+def test_arguments_that_make_no_sense(pool: Any) -> None:
+    mm = pool.mm
+    oid = pool.new(pmemobj.PersistentList, [1])._p_oid
+    with pool.transaction():
+        for address in (2**70, 2**63, -(2**70), 0, mm._base):
+            with pytest.raises(pmemobj.InvalidOidError):
+                mm.snapshot_range(address, 1)
+        for address in (None, "x", 1.5, [1]):
+            with pytest.raises(pmemobj.InvalidTypeError):
+                mm.snapshot_range(address, 1)
+        for use in (
+            lambda: mm.alloc("5"),
+            lambda: mm.alloc(5, "x"),
+            lambda: mm.realloc(oid, 5, "x"),
+            lambda: mm.zrealloc(oid, 5, 1.5),
+        ):
+            with pytest.raises(pmemobj.InvalidTypeError):
+                use()
+    with pytest.raises(pmemobj.InvalidTypeError, match=r"pool\.mm"):
+        pmemobj.MemoryManager(None)
+
+
+@pytest.mark.parametrize("oid", [(4, 2**64), (4, -1), (1, 5), (5, 2**70)])
+def test_immediate_oids_that_persist_never_gives(pool: Any, oid: Any) -> None:
+    for use in (pool.mm.incref, pool.mm.decref, pool.mm.xdecref, pool.mm.resurrect):
+        with pytest.raises(pmemobj.InvalidOidError):
+            use(oid)
+
+
+def test_only_the_start_of_living_memory_has_an_address(pool: Any) -> None:
+    mm = pool.mm
+    with pool.transaction():
+        freed = mm.alloc(64, 77)
+        mm.free(freed)
+        with pytest.raises(pmemobj.InvalidOidError):
+            mm.direct(freed)
+        made = [mm.alloc(64, 77) for _ in range(300)]
+        assert len({mm.direct(oid) for oid in made}) == 300
+    assert len({mm.direct(oid) for oid in made}) == 300
+    with pool.transaction():
+        for oid in made:
+            mm.free(oid)
+    for oid in made:
+        with pytest.raises(pmemobj.InvalidOidError):
+            mm.direct(oid)
+    start = pool.new(pmemobj.PersistentList, [1])._p_oid[1]
+    for offset in (start + 8, start + 16, start + 4096, 4096, 8192, 2**40):
+        with pytest.raises(pmemobj.InvalidOidError):
+            mm.direct((mm.uuid_lo, offset))
+    with pytest.raises(KeyError), pool.transaction():
+        lost = mm.alloc(64, 77)
+        raise KeyError
+    with pytest.raises(pmemobj.InvalidOidError):
+        mm.direct(lost)
+
+
+def test_pools_are_not_copied(pool: Any) -> None:
+    for thing in (pool, pool.mm, pool.transaction()):
+        for take in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(pmemobj.InvalidTypeError, match="cannot be copied or pickled"):
+                take(thing)
+    view = pool.new(pmemobj.PersistentDict, a=1).keys()
+    for take in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot pickle 'dict_keys' object"):
+            take(view)
+
+
+NOTHING_TO_DO = {
+    "extend": lambda o: o.list.extend([]),
+    "iadd": lambda o: o.list.__iadd__([]),
+    "imul": lambda o: o.list.__imul__(1),
+    "slice": lambda o: o.list.__setitem__(slice(0, 0), []),
+    "delete": lambda o: o.list.__delitem__(slice(0, 0)),
+    "clear": lambda o: o.empty.clear(),
+    "update": lambda o: o.dict.update(),
+    "ior": lambda o: o.dict.__ior__({}),
+    "pop": lambda o: o.dict.pop(5, None),
+    "set.update": lambda o: o.set.update(),
+    "set.ior": lambda o: o.set.__ior__(set()),
+    "discard": lambda o: o.set.discard(5),
+    "difference": lambda o: o.set.difference_update(),
+    "isub": lambda o: o.set.__isub__(set()),
+    "symmetric": lambda o: o.set.symmetric_difference_update([]),
+    "incref": lambda o: o.mm.incref((4, 5)),
+    "decref": lambda o: o.mm.decref((4, 5)),
+    "xdecref": lambda o: o.mm.xdecref(pmemobj.OID_NULL),
+    "nominate": lambda o: o.pool.persist_via_pickle(),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING_TO_DO)
+def test_what_changes_nothing_still_needs_an_open_pool(pool: Any, name: str) -> None:
+    objects = SimpleNamespace(
+        pool=pool,
+        mm=pool.mm,
+        list=pool.new(pmemobj.PersistentList, [1]),
+        empty=pool.new(pmemobj.PersistentList),
+        dict=pool.new(pmemobj.PersistentDict, a=1),
+        set=pool.new(pmemobj.PersistentSet, [1]),
+    )
+    NOTHING_TO_DO[name](objects)
+    pool.close()
+    with pytest.raises(pmemobj.PoolClosedError):
+        NOTHING_TO_DO[name](objects)

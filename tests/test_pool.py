@@ -1014,3 +1014,24 @@ def test_libpmemobj_asks_us_to_make_ranges_durable(path: Path, durability: str) 
         pool.root[0] = 1
         lib.pmo_count(pool.mm.ctx, counters)
         assert counters.persist_points > before
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"),
+    [
+        (4, b"4 nowhere:b Nonsense"),
+        (4, b"4   "),
+        (4, b"4 \xff\xfe X"),
+        (0, b"0 x Persistent"),
+        (4, b"4 a:\0 PersistentObject"),
+        (2, b"2 a:b PersistentDict"),
+        (2, b"2 a:b PersistentObject"),
+        (4, b"4 a:b PersistentList"),
+    ],
+)
+def test_a_damaged_type_table_is_told(closed: Path, layout: int, text: bytes) -> None:
+    with pmemobj.open(closed) as pool:
+        out = ffi.new("uint32_t *")
+        assert lib.pmo_type_define(pool.mm.ctx, layout, text, len(text), out) == 0
+    with pytest.raises(pmemobj.PoolCorruptedError, match="type 64"):
+        pmemobj.open(closed)

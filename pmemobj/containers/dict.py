@@ -242,8 +242,10 @@ class PersistentDict(StoredTable):
         """
         pairs = _pairs(mapping_or_iterable)
         pairs.extend(more.items())
-        if pairs:
-            self._p_update(pairs)
+        if not pairs:
+            self._p_length()  # raises what any other call would
+            return
+        self._p_update(pairs)
 
     def _p_update(self, pairs: list[tuple[Any, Any]]) -> None:
         mm = self._p_mm

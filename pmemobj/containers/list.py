@@ -215,9 +215,10 @@ class PersistentList(StoredSequence):
         *iterable* is consumed and its values are checked before anything is written.
         """
         values = whole(iterable)
+        length = self._p_length()
         if values:
             mm = self._p_mm
-            with mm.lock, mm.storing_many(values, self, self._p_length()) as batch:
+            with mm.lock, mm.storing_many(values, self, length) as batch:
                 self._p_splice_batch(self._p_length(), None, batch)
 
     def __iadd__(self, values: Iterable[Any]) -> PersistentList:  # type: ignore[misc]
@@ -232,7 +233,7 @@ class PersistentList(StoredSequence):
         with self._p_mm.lock:
             if times <= 0:
                 PersistentList.clear(self)
-            elif times > 1 and self._p_length():
+            elif self._p_length() and times > 1:
                 PersistentList.extend(self, self._p_all() * (times - 1))
         return self
 

@@ -123,9 +123,11 @@ class PersistentSet(StoredTable):
     # -- many elements, in place ---------------------------------------------------------------
 
     def _p_insert(self, values: list[Any]) -> None:
-        if values:
-            with self._p_mm.lock, self._p_mm.storing_keys(values, self) as keys:
-                self._p_insert_keys(keys)
+        if not values:
+            self._p_length()  # raises what any other call would
+            return
+        with self._p_mm.lock, self._p_mm.storing_keys(values, self) as keys:
+            self._p_insert_keys(keys)
 
     def _p_insert_keys(self, keys: Any) -> None:
         mm = self._p_mm
@@ -146,9 +148,10 @@ class PersistentSet(StoredTable):
         mm = self._p_mm
         with mm.lock:
             gone = [value for value in values if PersistentSet.__contains__(self, value)]
+            length = self._p_length()
             if not gone:
                 return
-            if len(gone) == self._p_length():
+            if len(gone) == length:
                 self._p_clear()
                 return
             with mm.transaction():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Set, ValuesView
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pmemobj.containers.base import MISSING
 from pmemobj.containers.represent import represent
@@ -37,6 +37,9 @@ class _View:
     def __reversed__(self) -> Iterator[Any]:
         entries: Iterator[Any] = self._dict._p_walk_back(self._what)
         return entries
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(f"cannot pickle 'dict_{self._what}' object")
 
     def __repr__(self) -> str:
         name = f"dict_{self._what}"

@@ -50,7 +50,7 @@ def parse_size(option: str, words: str) -> int:
     Raises:
         UsageError: it is no size.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", words.strip().upper())
+    match = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?)\s*([KMGT]?)(?:I?B)?", words.strip().upper())
     if match is None:
         raise UsageError(
             f"{option} {words}: give bytes, or a number with K, M, G or T, such as 64M"

@@ -219,7 +219,7 @@ def test_names_that_no_variable_or_pool_can_have(shell, tmp_path):
     assert "quote" in shell.usage_error("%pmem_open 'a.pool")
     shell.usage_error("%pmem_open a.pool --unknown")
     shell.usage_error("%pmem_open a.pool b.pool")
-    for size in ("0", "-5", "1K", "9999999T", "many"):
+    for size in ("0", "-5", "1K", "9999999T", "9" * 30 + "T", "1" * 5000, "many"):
         shell.usage_error(f"%pmem_open a.pool --size {size}")
     assert os.listdir(tmp_path) in ([], ["ipython"])
 
