@@ -106,6 +106,7 @@ int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
     if (error != 0) {
         return error == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, error);
     }
+    pmo_map_remove(&pool->safe, offset);
     pool->writes++;
     pool->counters.frees++;
     pool->used -= size < pool->used ? size : pool->used;

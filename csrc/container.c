@@ -60,7 +60,23 @@ uint64_t pmo_geometry_check(const pmo_geometry *geometry) {
 }
 
 int pmo_state_undo(pmo_pool *pool, pmo_container *container) {
-    return pmo_undo(pool, &container->state, sizeof(pmo_state));
+    uint64_t offset = pmo_offset_of(pool, container);
+    if (pmo_is_safe(pool, offset)) {
+        pool->writes++;
+        return PMO_OK;
+    }
+    PMO_TRY(pmo_undo(pool, &container->state, sizeof(pmo_state)));
+    pmo_mark_safe(pool, offset);
+    return PMO_OK;
+}
+
+int pmo_body_undo(pmo_pool *pool, const pmo_container *container, void *address,
+                  uint64_t size) {
+    if (pmo_is_safe(pool, container->geometry.body)) {
+        pool->writes++;
+        return PMO_OK;
+    }
+    return pmo_undo(pool, address, size);
 }
 
 void pmo_state_put(pmo_container *container, uint64_t length, uint64_t used,
@@ -72,6 +88,35 @@ void pmo_state_put(pmo_container *container, uint64_t length, uint64_t used,
         .heap_garbage = heap->garbage,
     };
     container->state.check = pmo_state_check(&container->state);
+}
+
+void pmo_publication_state(pmo_publication *change, pmo_container *container, uint64_t length,
+                           uint64_t used, const pmo_heap *heap) {
+    pmo_state *state = &container->state;
+    pmo_state after = {
+        .length = length,
+        .used = used,
+        .heap_used = heap->used,
+        .heap_garbage = heap->garbage,
+    };
+    after.check = pmo_state_check(&after);
+    const uint64_t values[] = {after.length, after.used, after.heap_used, after.heap_garbage,
+                               after.check};
+    uint64_t *const places[] = {&state->length, &state->used, &state->heap_used,
+                                &state->heap_garbage, &state->check};
+    for (uint32_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        if (*places[i] != values[i]) {
+            pmo_publication_add(change, places[i], values[i]);
+        }
+    }
+}
+
+void pmo_publication_cell(pmo_publication *change, pmo_cell *place, const pmo_cell *cell) {
+    uint64_t *words = (uint64_t *)(void *)place;
+    uint64_t value[2];
+    memcpy(value, cell, sizeof value);
+    pmo_publication_add(change, &words[0], value[0]);
+    pmo_publication_add(change, &words[1], value[1]);
 }
 
 uint64_t pmo_grown(uint64_t capacity, uint64_t needed) {
@@ -94,6 +139,7 @@ int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_s
     uint64_t size = pmo_body_bytes(geometry, layout);
     if (size > 0) {
         PMO_TRY(pmo_allocate(pool, size, PMO_NUM_BODY, false, &geometry->body));
+        pmo_mark_safe(pool, geometry->body);
         uint64_t index = geometry->body + capacity * pmo_stride(layout);
         memset(pmo_at(pool, index), 0, index_slots * sizeof(uint32_t));
     }

@@ -1,6 +1,7 @@
 /*
  * What the core's files share. Layers, each calling only those above it:
  *   access     bounds and canary checks (inline here, access.c)
+ *   turn.c     which thread may be inside
  *   heap.c     what libpmemobj has allocated
  *   transaction.c   operations, undo, fresh, allocate
  *   journal.c  undo records for large ranges
@@ -13,6 +14,8 @@
 #ifndef PMO_INTERNAL_H
 #define PMO_INTERNAL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,7 +70,11 @@ struct pmo_pool {
     uint32_t generation; /* of the process, see pmo_fork_generation */
     uint32_t policy;
     bool open;
-    bool tx_open; /* begun by pmo_tx_begin, or left open with PMO_FOREIGN_DEAD */
+    atomic_uintptr_t claimant; /* the thread that last came in with the lock */
+    atomic_uintptr_t insider;  /* the thread that is inside without the lock; 0: none */
+    atomic_uint entered;       /* threads that came in without the lock, the refused too */
+    uintptr_t tx_thread;       /* the one that began the open transaction */
+    bool tx_open;              /* begun by pmo_tx_begin, or left open with PMO_FOREIGN_DEAD */
     bool tx_doomed;
     uint64_t
         writes; /* stores, allocations and frees so far: did an operation touch anything? */
@@ -84,6 +91,8 @@ struct pmo_pool {
     pmo_vector foreign_dead;
     pmo_vector layouts; /* type code - PMO_FIRST_USER_TYPE -> layout */
     pmo_map pins;
+    pmo_map safe;  /* containers whose state this open transaction has snapshotted, and
+                      bodies that it made: nothing of these needs a snapshot any more */
     pmo_map freed; /* in this transaction begun by pmo_tx_begin: no allocations any more */
     pmo_stream keys;
     pmo_stream values;
@@ -137,12 +146,35 @@ static inline uint64_t pmo_offset_of(const pmo_pool *pool, const void *address) 
     return (uint64_t)((const char *)address - pool->base);
 }
 
-/* PMO_OK if this process may use the pool. Every public function starts with it. */
-static inline int pmo_usable(const pmo_pool *pool) {
+/* ---- turn.c ------------------------------------------------------------------- */
+
+static inline uintptr_t pmo_this_thread(void) {
+    return (uintptr_t)pthread_self();
+}
+
+/* Claim the pool for this thread, and wait until no other one is inside. */
+void pmo_take_over(pmo_pool *pool);
+/* Come in without the lock; after PMO_OK every path must reach pmo_leave, which passes the
+ * status through. */
+int pmo_enter(pmo_pool *pool);
+int pmo_leave(pmo_pool *pool, int status);
+/* As pmo_enter, but PMO_EBUSY also where a change waits for the disk, or needs a transaction
+ * of its own. */
+int pmo_enter_briefly(pmo_pool *pool);
+
+/* PMO_OK if this process may use the pool. Every public function that is called with the
+ * lock starts with it. */
+static inline int pmo_usable(pmo_pool *pool) {
     if (pool->generation != pmo_fork_generation) {
         return PMO_EFORKED;
     }
-    return pool->open ? PMO_OK : PMO_ECLOSED;
+    if (!pool->open) {
+        return PMO_ECLOSED;
+    }
+    if (atomic_load_explicit(&pool->claimant, memory_order_relaxed) != pmo_this_thread()) {
+        pmo_take_over(pool);
+    }
+    return PMO_OK;
 }
 
 /* Two words folded to one by a 64x64->128 multiplication. */
@@ -210,24 +242,30 @@ int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status);
 static inline bool pmo_op_joined(const pmo_op *op) {
     return !op->own;
 }
-/* A word of the pool that is to change. */
-typedef struct pmo_word {
-    uint64_t *place;
-    uint64_t value;
-} pmo_word;
-#define PMO_WORDS_MAX 4u
+/* Words of the pool that are to change, all or none. */
+#define PMO_WORDS_MAX 6u
+typedef struct pmo_publication {
+    uint64_t *place[PMO_WORDS_MAX];
+    uint64_t value[PMO_WORDS_MAX];
+    uint32_t count;
+} pmo_publication;
+static inline void pmo_publication_add(pmo_publication *change, uint64_t *place,
+                                       uint64_t value) {
+    change->place[change->count] = place;
+    change->value[change->count++] = value;
+}
 /* May this operation be a publication instead of a transaction? Only outside of any. */
 bool pmo_may_publish(const pmo_pool *pool);
-/* Change up to PMO_WORDS_MAX words, all or none: libpmemobj's redo log, at half the cost of
- * a transaction. What they lead to must have been flushed (pmo_fresh) before. */
-int pmo_publish(pmo_pool *pool, const pmo_word *words, uint32_t count);
-/* Overwrite a cell that holds neither reference nor heap bytes by another such one. */
-int pmo_publish_cell(pmo_pool *pool, pmo_cell *cell, const pmo_cell *made);
-static inline bool pmo_cell_is_plain(const pmo_cell *cell) {
-    return cell->tag < PMO_REF || (cell->tag >= PMO_STR && cell->len <= PMO_INLINE_MAX);
-}
+/* Through libpmemobj's redo log, at half the cost of a transaction. What the words lead to
+ * must have been flushed (pmo_fresh) before, with the pool active (pmo_activate). */
+int pmo_publish(pmo_pool *pool, const pmo_publication *change);
 /* Snapshot, so that the caller may change these bytes. */
 int pmo_undo(pmo_pool *pool, void *address, uint64_t size);
+/* Snapshots for offset are not needed any more before the open transaction's end. */
+void pmo_mark_safe(pmo_pool *pool, uint64_t offset);
+static inline bool pmo_is_safe(pmo_pool *pool, uint64_t offset) {
+    return pool->tx_open && pmo_map_find(&pool->safe, offset) != NULL;
+}
 /* These bytes were no part of the state before the transaction: flush only.
  * Called after they are written. */
 void pmo_fresh(pmo_pool *pool, const void *address, uint64_t size);
@@ -394,12 +432,19 @@ uint32_t *pmo_index(const pmo_pool *pool, const pmo_container *container, int la
 pmo_heap pmo_heap_of(const pmo_pool *pool, const pmo_container *container, int layout);
 /* The empty heap of a body that pmo_body_new has just made. */
 pmo_heap pmo_heap_new(const pmo_pool *pool, const pmo_geometry *geometry, int layout);
-/* Snapshot the state; then change it with pmo_state_put. */
+/* Snapshot bytes of the container's body, unless this transaction made it. */
+int pmo_body_undo(pmo_pool *pool, const pmo_container *container, void *address, uint64_t size);
+/* Snapshot the state, once; then change it with pmo_state_put. */
 int pmo_state_undo(pmo_pool *pool, pmo_container *container);
 void pmo_state_put(pmo_container *container, uint64_t length, uint64_t used,
                    const pmo_heap *heap);
 uint64_t pmo_state_check(const pmo_state *state);
 uint64_t pmo_geometry_check(const pmo_geometry *geometry);
+/* The words of a state that are other than before, two to four and the check; or none. */
+void pmo_publication_state(pmo_publication *change, pmo_container *container, uint64_t length,
+                           uint64_t used, const pmo_heap *heap);
+/* The two words of a cell. */
+void pmo_publication_cell(pmo_publication *change, pmo_cell *place, const pmo_cell *cell);
 /* Capacity to ask for when needed elements (or heap bytes) must fit: CPython-like
  * over-allocation; exactly needed when the container was empty (a bulk build). */
 uint64_t pmo_grown(uint64_t capacity, uint64_t needed);

@@ -1,6 +1,6 @@
 #include "internal.h"
 
-static int must_be_open(const pmo_pool *pool) {
+static int must_be_open(pmo_pool *pool) {
     PMO_TRY(pmo_usable(pool));
     return pool->tx_open ? PMO_OK : PMO_ENOTX;
 }
@@ -9,7 +9,7 @@ static int allocated(pmo_pool *pool, uint64_t offset) {
     return pmo_is_allocation(pool, offset) ? PMO_OK : PMO_EINVAL;
 }
 
-static uint64_t usable_size(const pmo_pool *pool, uint64_t offset) {
+static uint64_t usable_size(pmo_pool *pool, uint64_t offset) {
     return pmemobj_alloc_usable_size((PMEMoid){pool->uuid_lo, offset});
 }
 

@@ -3,7 +3,8 @@
  * cffi. The core knows libpmemobj and never Python.
  *
  * Rules for every function that takes a pool:
- * - Caller holds the pool's lock; one thread is inside at a time.
+ * - Caller holds the pool's lock, unless the function is marked "without the lock"
+ *   (turn.c); one thread is inside at a time.
  * - Returns PMO_OK, PMO_FOREIGN_DEAD or a negative pmo_status unless stated.
  *   A closed or forked pool gives PMO_ECLOSED/PMO_EFORKED and nothing else happens.
  * - A mutator is one transaction, or joins the one open on this pool. On failure
@@ -46,7 +47,9 @@ typedef enum pmo_status {
     PMO_ETYPE = -14,    /* the object has another layout */
     PMO_EINTX = -15,    /* not possible while a transaction is open */
     PMO_ETOOBIG = -16,  /* larger than any one allocation may be */
-    PMO_EVERSION = -17  /* a layout version this build does not know */
+    PMO_EVERSION = -17, /* a layout version this build does not know */
+    PMO_EBUSY = -18     /* another thread has, or had, the pool: nothing was done; take the
+                           lock, pmo_claim, try again */
 } pmo_status;
 
 typedef enum pmo_tag {
@@ -229,6 +232,19 @@ int pmo_type_get(pmo_pool *pool, uint32_t code, uint32_t *layout, pmo_value *nam
 /* Exchange what two paths of one file system name, in one step. errno in failure. */
 int pmo_exchange(const char *one, const char *other, pmo_failure_info *failure);
 
+/* ---- turn.c: one change without the lock ------------------------------------ */
+
+/* Every call made with the lock claims the pool for its thread, and waits until no other
+ * thread is inside. A function marked "without the lock" works only in the thread that
+ * claimed the pool last, and gives PMO_EBUSY elsewhere. So the thread that uses a pool alone
+ * needs no lock for one change, and whoever holds the lock and has made a call since is
+ * undisturbed. This one does nothing else.
+ *
+ * Functions whose names end in _int are brief besides: they are called without giving up
+ * the interpreter's lock (binding.py), and give PMO_EBUSY also where they would have to wait
+ * for the disk, or to make a new body. Each has a sibling that does that. */
+int pmo_claim(pmo_pool *pool);
+
 /* ---- durability.c: the one seam ------------------------------------------- */
 
 /* A test's eye on every persist point of every pool of this process: called
@@ -331,12 +347,15 @@ int64_t pmo_length(pmo_pool *pool, uint64_t offset); /* of any container */
 
 /* index may be negative, as Python's. */
 int pmo_sequence_get(pmo_pool *pool, uint64_t offset, int64_t index, pmo_value *value);
-/* O(1); snapshots one cell. */
+/* O(1). Without the lock. */
 int pmo_sequence_set(pmo_pool *pool, uint64_t offset, int64_t index, uint32_t tag,
                      int64_t number, const char *data);
-/* O(1) amortised; snapshots the 40-byte state, the new cell is flushed only. */
+/* O(1) amortised. Without the lock. */
 int pmo_sequence_append(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                         const char *data);
+/* The same of an int64; brief. */
+int pmo_sequence_set_int(pmo_pool *pool, uint64_t offset, int64_t index, int64_t number);
+int pmo_sequence_append_int(pmo_pool *pool, uint64_t offset, int64_t number);
 /* Replace cells start..stop-1 by the batch: extend, insert, delete and clear are
  * cases of it. 0 <= start <= stop <= length. O(moved + count). */
 int pmo_sequence_splice(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
@@ -362,12 +381,20 @@ int pmo_table_find(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number
                    const char *data, const char *canon, uint64_t canon_length,
                    pmo_value *value);
 /* Insert or replace; a replaced entry keeps its key and its place. The value is
- * ignored by a set. O(1) amortised. */
+ * ignored by a set. O(1) amortised. Without the lock. */
 int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                   const char *data, const char *canon, uint64_t canon_length,
                   uint32_t value_tag, int64_t value_number, const char *value_data);
+/* The same with a str as the key, in UTF-8; and with an int64 as the value: brief. */
+int pmo_table_set_named(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
+                        uint32_t tag, int64_t number, const char *data);
+int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
+                      int64_t number);
+/* O(1) amortised. Without the lock. */
 int pmo_table_delete(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                      const char *data, const char *canon, uint64_t canon_length);
+int pmo_table_delete_named(pmo_pool *pool, uint64_t offset, const char *key,
+                           int64_t key_length);
 int pmo_table_update(pmo_pool *pool, uint64_t offset, const pmo_keys *keys,
                      const pmo_batch *values);
 int pmo_table_clear(pmo_pool *pool, uint64_t offset);

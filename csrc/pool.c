@@ -89,6 +89,7 @@ static void release_volatile(pmo_pool *pool) {
     pmo_vector_free(&pool->saved);
     pmo_map_clear(&pool->pins);
     pmo_map_clear(&pool->freed);
+    pmo_map_clear(&pool->safe);
     pmo_map_clear(&pool->dying);
     pmo_map_clear(&pool->known);
     pmo_stream *streams[2] = {&pool->keys, &pool->values};

@@ -179,9 +179,10 @@ int pmo_sequence_get(pmo_pool *pool, uint64_t offset, int64_t index, pmo_value *
 }
 
 /* Put made into a live cell; the heap may have been bumped for it. */
-static int overwrite(pmo_pool *pool, pmo_heap *heap, pmo_cell *cell, const pmo_cell *made) {
+static int overwrite(pmo_pool *pool, const pmo_container *list, pmo_heap *heap, pmo_cell *cell,
+                     const pmo_cell *made) {
     const pmo_cell old = *cell;
-    PMO_TRY(pmo_undo(pool, cell, sizeof *cell));
+    PMO_TRY(pmo_body_undo(pool, list, cell, sizeof *cell));
     *cell = *made;
     return pmo_cell_drop(pool, heap, &old);
 }
@@ -204,38 +205,65 @@ static int set(pmo_pool *pool, pmo_container *list, int64_t index, uint32_t tag,
     pmo_heap heap = pmo_heap_of(pool, list, LAYOUT);
     pmo_cell made;
     PMO_TRY(pmo_cell_make(pool, &heap, tag, number, data, &made));
-    PMO_TRY(overwrite(pool, &heap, &cells_of(pool, list)[at], &made));
+    PMO_TRY(overwrite(pool, list, &heap, &cells_of(pool, list)[at], &made));
     return put_heap_state(pool, list, &heap);
 }
 
-/* Replace a value without reference or heap bytes by a number. PMO_EMISSING: it is not so. */
+/* Is it a value without a reference to count, whose payload has room? */
+static bool publishable(const pmo_container *list, uint64_t used, uint32_t tag,
+                        int64_t number) {
+    bool countless =
+        tag < PMO_REF || (tag >= PMO_STR && number <= (int64_t)PMO_HEAP_PAYLOAD_MAX);
+    return countless && has_room(list, used, pmo_cell_heap_need(tag, number));
+}
+
+/* Replace a value without a transaction. PMO_EMISSING: it takes one. */
 static int set_published(pmo_pool *pool, uint64_t offset, int64_t index, uint32_t tag,
-                         int64_t number) {
+                         int64_t number, const char *data) {
     pmo_container *list = NULL;
     uint64_t at = 0;
     PMO_TRY(pmo_container_at(pool, offset, LAYOUT, &list));
     PMO_TRY(position(list, index, &at));
+    PMO_TRY(pmo_value_valid(tag, number, data));
+    uint64_t used = list->state.used;
     pmo_cell *cell = &cells_of(pool, list)[at];
-    if (!pmo_cell_is_plain(cell)) {
+    if (pmo_cell_may_refer(cell) || !publishable(list, used, tag, number)) {
         return PMO_EMISSING;
     }
+    pmo_activate(pool);
+    pmo_heap heap = pmo_heap_of(pool, list, LAYOUT);
     pmo_cell made;
-    pmo_cells_fill(tag, &number, 1, &made);
-    return pmo_publish_cell(pool, cell, &made);
+    PMO_TRY(pmo_cell_make(pool, &heap, tag, number, data, &made));
+    heap.garbage += pmo_cell_heap_bytes(cell);
+    pmo_publication change = {.count = 0};
+    pmo_publication_cell(&change, cell, &made);
+    pmo_publication_state(&change, list, used, used, &heap);
+    return pmo_publish(pool, &change);
+}
+
+static int set_or_publish(pmo_pool *pool, bool brief, uint64_t offset, int64_t index,
+                          uint32_t tag, int64_t number, const char *data) {
+    if (pmo_may_publish(pool)) {
+        int status = set_published(pool, offset, index, tag, number, data);
+        if (status != PMO_EMISSING || brief) {
+            return status != PMO_EMISSING ? status : PMO_EBUSY;
+        }
+    }
+    pmo_op op;
+    pmo_container *list = NULL;
+    PMO_TRY(enter(pool, offset, &op, &list));
+    return pmo_op_end(pool, &op, set(pool, list, index, tag, number, data));
 }
 
 int pmo_sequence_set(pmo_pool *pool, uint64_t offset, int64_t index, uint32_t tag,
                      int64_t number, const char *data) {
-    pmo_op op;
-    pmo_container *list = NULL;
-    if (tag >= PMO_NONE && tag < PMO_REF && pmo_may_publish(pool)) {
-        int status = set_published(pool, offset, index, tag, number);
-        if (status != PMO_EMISSING) {
-            return status;
-        }
-    }
-    PMO_TRY(enter(pool, offset, &op, &list));
-    return pmo_op_end(pool, &op, set(pool, list, index, tag, number, data));
+    PMO_TRY(pmo_enter(pool));
+    return pmo_leave(pool, set_or_publish(pool, false, offset, index, tag, number, data));
+}
+
+int pmo_sequence_set_int(pmo_pool *pool, uint64_t offset, int64_t index, int64_t number) {
+    PMO_TRY(pmo_enter_briefly(pool));
+    return pmo_leave(pool, set_or_publish(pool, true, offset, index, PMO_INT, number, ""));
 }
 
 static int append(pmo_pool *pool, pmo_container *list, uint32_t tag, int64_t number,
@@ -254,35 +282,51 @@ static int append(pmo_pool *pool, pmo_container *list, uint32_t tag, int64_t num
     return PMO_OK;
 }
 
-/* Append a value without reference or payload where there is room: three words change. */
-static int append_published(pmo_pool *pool, pmo_container *list, uint32_t tag, int64_t number) {
+/* Append a value without a transaction. PMO_EMISSING: it takes one. */
+static int append_published(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
+                            const char *data) {
+    pmo_container *list = NULL;
+    PMO_TRY(pmo_container_at(pool, offset, LAYOUT, &list));
+    PMO_TRY(pmo_value_valid(tag, number, data));
     uint64_t used = list->state.used;
-    pmo_cell *cell = &cells_of(pool, list)[used];
+    if (!publishable(list, used + 1, tag, number)) {
+        return PMO_EMISSING;
+    }
     pmo_activate(pool);
-    pmo_cells_fill(tag, &number, 1, cell);
+    pmo_heap heap = pmo_heap_of(pool, list, LAYOUT);
+    pmo_cell made;
+    PMO_TRY(pmo_cell_make(pool, &heap, tag, number, data, &made));
+    pmo_cell *cell = &cells_of(pool, list)[used];
+    *cell = made;
     pmo_fresh(pool, cell, sizeof *cell);
-    pmo_state after = list->state;
-    after.length = after.used = used + 1;
-    const pmo_word words[3] = {
-        {&list->state.length, after.length},
-        {&list->state.used, after.used},
-        {&list->state.check, pmo_state_check(&after)},
-    };
-    return pmo_publish(pool, words, 3);
+    pmo_publication change = {.count = 0};
+    pmo_publication_state(&change, list, used + 1, used + 1, &heap);
+    return pmo_publish(pool, &change);
+}
+
+static int append_or_publish(pmo_pool *pool, bool brief, uint64_t offset, uint32_t tag,
+                             int64_t number, const char *data) {
+    if (pmo_may_publish(pool)) {
+        int status = append_published(pool, offset, tag, number, data);
+        if (status != PMO_EMISSING || brief) {
+            return status != PMO_EMISSING ? status : PMO_EBUSY;
+        }
+    }
+    pmo_op op;
+    pmo_container *list = NULL;
+    PMO_TRY(enter(pool, offset, &op, &list));
+    return pmo_op_end(pool, &op, append(pool, list, tag, number, data));
 }
 
 int pmo_sequence_append(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                         const char *data) {
-    pmo_op op;
-    pmo_container *list = NULL;
-    if (tag >= PMO_NONE && tag < PMO_REF && pmo_may_publish(pool)) {
-        PMO_TRY(pmo_container_at(pool, offset, LAYOUT, &list));
-        if (has_room(list, list->state.used + 1, 0)) {
-            return append_published(pool, list, tag, number);
-        }
-    }
-    PMO_TRY(enter(pool, offset, &op, &list));
-    return pmo_op_end(pool, &op, append(pool, list, tag, number, data));
+    PMO_TRY(pmo_enter(pool));
+    return pmo_leave(pool, append_or_publish(pool, false, offset, tag, number, data));
+}
+
+int pmo_sequence_append_int(pmo_pool *pool, uint64_t offset, int64_t number) {
+    PMO_TRY(pmo_enter_briefly(pool));
+    return pmo_leave(pool, append_or_publish(pool, true, offset, PMO_INT, number, ""));
 }
 
 /* May the transaction go on after this operation, which drops cells start..stop-1?
@@ -400,7 +444,7 @@ static int set_stride(pmo_pool *pool, pmo_container *list, uint64_t start, int64
     for (uint64_t i = 0; i < batch->count; i++) {
         pmo_cell made;
         PMO_TRY(feed_cell(pool, &heap, &source, &made));
-        PMO_TRY(overwrite(pool, &heap, &cells[start + i * (uint64_t)step], &made));
+        PMO_TRY(overwrite(pool, list, &heap, &cells[start + i * (uint64_t)step], &made));
     }
     return put_heap_state(pool, list, &heap);
 }

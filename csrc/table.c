@@ -9,63 +9,12 @@
  */
 #include "table.h"
 
-typedef struct pair {
-    pmo_value key;
-    pmo_value value;
-    const char *canon;
-    uint64_t canon_length;
-} pair;
-
 /* ---- one pair ---- */
 
-static uint64_t key_heap_need(const pair *pair) {
-    return pair->canon_length
-               ? pmo_keyed_heap_need(pair->key.tag, pair->key.number, pair->canon_length)
-               : pmo_cell_heap_need(pair->key.tag, pair->key.number);
-}
-
-static uint64_t value_heap_need(const pmo_table *table, const pair *pair) {
-    return table->layout == PMO_LAYOUT_DICT
-               ? pmo_cell_heap_need(pair->value.tag, pair->value.number)
-               : 0;
-}
-
-static int pair_valid(const pmo_table *table, const pair *pair) {
-    PMO_TRY(pmo_value_valid(pair->key.tag, pair->key.number, pair->key.data));
-    return table->layout == PMO_LAYOUT_DICT
-               ? pmo_value_valid(pair->value.tag, pair->value.number, pair->value.data)
-               : PMO_OK;
-}
-
-static int make_value(pmo_pool *pool, pmo_table *table, const pmo_value *value,
-                      pmo_cell *cell) {
-    return pmo_cell_make(pool, &table->heap, value->tag, value->number, value->data, cell);
-}
-
-static int write_entry(pmo_pool *pool, pmo_table *table, const pair *pair, uint64_t hash) {
-    pmo_set_entry *entry = pmo_table_entry(table, table->used);
-    const pmo_value *key = &pair->key;
-    pmo_cell key_cell;
-    if (pair->canon_length) {
-        PMO_TRY(pmo_cell_make_keyed(pool, &table->heap, key->tag, key->number, key->data,
-                                    pair->canon, pair->canon_length, &key_cell));
-    } else {
-        PMO_TRY(make_value(pool, table, key, &key_cell));
-    }
-    if (table->layout == PMO_LAYOUT_DICT) {
-        pmo_cell value_cell;
-        PMO_TRY(make_value(pool, table, &pair->value, &value_cell));
-        *pmo_entry_value(entry) = value_cell;
-    }
-    entry->hash = hash;
-    entry->key = key_cell;
-    return PMO_OK;
-}
-
-static int insert(pmo_pool *pool, pmo_change *change, const pair *pair, uint64_t hash,
+static int insert(pmo_pool *pool, pmo_change *change, const pmo_pair *pair, uint64_t hash,
                   uint64_t slot) {
     pmo_table *table = &change->table;
-    uint64_t need = key_heap_need(pair) + value_heap_need(table, pair);
+    uint64_t need = pmo_pair_key_need(pair) + pmo_pair_value_need(table, pair);
     if (table->used == table->capacity || need > table->heap.capacity - table->heap.used) {
         PMO_TRY(pmo_change_room_for_entries(pool, change));
         if (table->slots) {
@@ -76,7 +25,7 @@ static int insert(pmo_pool *pool, pmo_change *change, const pair *pair, uint64_t
     if (table->slots) {
         PMO_TRY(pmo_change_save_slot(pool, change, slot));
     }
-    PMO_TRY(write_entry(pool, table, pair, hash));
+    PMO_TRY(pmo_pair_write(pool, table, pair, hash));
     if (table->slots) {
         pmo_name_entry(table, slot, table->used);
     }
@@ -86,9 +35,9 @@ static int insert(pmo_pool *pool, pmo_change *change, const pair *pair, uint64_t
 }
 
 /* The new value is counted before the old one is dropped: they may be the same. */
-static int replace(pmo_pool *pool, pmo_change *change, uint64_t i, const pair *pair) {
+static int replace(pmo_pool *pool, pmo_change *change, uint64_t i, const pmo_pair *pair) {
     pmo_table *table = &change->table;
-    uint64_t need = value_heap_need(table, pair);
+    uint64_t need = pmo_pair_value_need(table, pair);
     if (need > table->heap.capacity - table->heap.used) {
         PMO_TRY(pmo_change_room_for_values(pool, change));
     }
@@ -100,13 +49,13 @@ static int replace(pmo_pool *pool, pmo_change *change, uint64_t i, const pair *p
         PMO_TRY(pmo_undo(pool, place, sizeof(*place)));
     }
     pmo_cell cell;
-    PMO_TRY(make_value(pool, table, &pair->value, &cell));
+    PMO_TRY(pmo_pair_value(pool, table, pair, &cell));
     PMO_TRY(pmo_cell_drop(pool, &table->heap, place));
     *place = cell;
     return PMO_OK;
 }
 
-static int put(pmo_pool *pool, pmo_change *change, const pair *pair) {
+static int put(pmo_pool *pool, pmo_change *change, const pmo_pair *pair) {
     pmo_key key;
     uint64_t entry;
     uint64_t slot;
@@ -120,57 +69,55 @@ static int put(pmo_pool *pool, pmo_change *change, const pair *pair) {
                                                    : PMO_OK;
 }
 
-static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pair *pair) {
+static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair *pair) {
     pmo_change change;
     PMO_TRY(pmo_change_start(pool, offset, op, &change));
-    PMO_TRY(pair_valid(&change.table, pair));
+    PMO_TRY(pmo_pair_valid(&change.table, pair));
     change.more_entries = 1;
-    change.more_heap = key_heap_need(pair) + value_heap_need(&change.table, pair);
+    change.more_heap = pmo_pair_key_need(pair) + pmo_pair_value_need(&change.table, pair);
     PMO_TRY(put(pool, &change, pair));
     pmo_change_store(pool, &change);
     return PMO_OK;
 }
 
-/* Replace a value without reference or heap bytes by a number. PMO_EMISSING: it is not so. */
-static int replace_published(pmo_pool *pool, uint64_t offset, const pair *pair) {
-    pmo_container *container = NULL;
-    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
-    const pmo_table table = pmo_table_of(pool, container);
-    pmo_key key;
-    uint64_t entry;
-    uint64_t slot;
-    if (table.layout != PMO_LAYOUT_DICT) {
-        return PMO_EMISSING;
+static int set_or_publish(pmo_pool *pool, bool brief, uint64_t offset, const pmo_pair *pair) {
+    if (pmo_may_publish(pool)) {
+        int status = pmo_table_publish(pool, offset, pair);
+        if (status != PMO_EMISSING || brief) {
+            return status != PMO_EMISSING ? status : PMO_EBUSY;
+        }
     }
-    PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
-    PMO_TRY(pmo_table_locate(pool, &table, &key, &entry, &slot));
-    pmo_cell *place = pmo_entry_value(pmo_table_entry(&table, entry));
-    if (!pmo_cell_is_plain(place)) {
-        return PMO_EMISSING;
-    }
-    pmo_cell made;
-    pmo_cells_fill(pair->value.tag, &pair->value.number, 1, &made);
-    return pmo_publish_cell(pool, place, &made);
+    pmo_op op;
+    PMO_TRY(pmo_op_begin(pool, &op));
+    return pmo_op_end(pool, &op, set(pool, offset, &op, pair));
 }
 
 int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                   const char *data, const char *canon, uint64_t canon_length,
                   uint32_t value_tag, int64_t value_number, const char *value_data) {
-    const pair pair = {
+    const pmo_pair pair = {
         .key = {.tag = tag, .number = number, .data = data},
         .value = {.tag = value_tag, .number = value_number, .data = value_data},
         .canon = canon,
         .canon_length = canon_length,
     };
-    if (value_tag >= PMO_NONE && value_tag < PMO_REF && pmo_may_publish(pool)) {
-        int status = replace_published(pool, offset, &pair);
-        if (status != PMO_EMISSING) {
-            return status;
-        }
-    }
-    pmo_op op;
-    PMO_TRY(pmo_op_begin(pool, &op));
-    return pmo_op_end(pool, &op, set(pool, offset, &op, &pair));
+    PMO_TRY(pmo_enter(pool));
+    return pmo_leave(pool, set_or_publish(pool, false, offset, &pair));
+}
+
+int pmo_table_set_named(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
+                        uint32_t tag, int64_t number, const char *data) {
+    return pmo_table_set(pool, offset, PMO_STR, key_length, key, NULL, 0, tag, number, data);
+}
+
+int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
+                      int64_t number) {
+    const pmo_pair pair = {
+        .key = {.tag = PMO_STR, .number = key_length, .data = key},
+        .value = {.tag = PMO_INT, .number = number, .data = ""},
+    };
+    PMO_TRY(pmo_enter_briefly(pool));
+    return pmo_leave(pool, set_or_publish(pool, true, offset, &pair));
 }
 
 /* ---- deleting ---- */
@@ -251,7 +198,7 @@ static int delete_entry(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t
     return i == table->used - 1 ? trim(pool, table) : note_first(pool, table, i);
 }
 
-static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pair *pair) {
+static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair *pair) {
     pmo_change change;
     pmo_key key;
     uint64_t entry;
@@ -268,14 +215,23 @@ static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const p
 
 int pmo_table_delete(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                      const char *data, const char *canon, uint64_t canon_length) {
-    const pair pair = {
+    const pmo_pair pair = {
         .key = {.tag = tag, .number = number, .data = data},
         .canon = canon,
         .canon_length = canon_length,
     };
     pmo_op op;
-    PMO_TRY(pmo_op_begin(pool, &op));
-    return pmo_op_end(pool, &op, delete_key(pool, offset, &op, &pair));
+    PMO_TRY(pmo_enter(pool));
+    int status = pmo_op_begin(pool, &op);
+    if (status == PMO_OK) {
+        status = pmo_op_end(pool, &op, delete_key(pool, offset, &op, &pair));
+    }
+    return pmo_leave(pool, status);
+}
+
+int pmo_table_delete_named(pmo_pool *pool, uint64_t offset, const char *key,
+                           int64_t key_length) {
+    return pmo_table_delete(pool, offset, PMO_STR, key_length, key, NULL, 0);
 }
 
 static int clear(pmo_pool *pool, uint64_t offset) {
@@ -327,7 +283,7 @@ static pair_cursor pairs_of(const pmo_keys *keys, const pmo_batch *values) {
         .source = keys, .keys = {.batch = &keys->values}, .values = {.batch = values}};
 }
 
-static int next_pair(pair_cursor *at, pair *pair) {
+static int next_pair(pair_cursor *at, pmo_pair *pair) {
     const int64_t *lengths = at->source->canon_lengths;
     int64_t length = lengths ? lengths[at->keys.i] : 0;
     pair->canon_length = length > 0 ? (uint64_t)length : 0;
@@ -341,10 +297,11 @@ static int next_pair(pair_cursor *at, pair *pair) {
 static int measure(pmo_change *change, const pmo_keys *keys, const pmo_batch *values) {
     pair_cursor at = pairs_of(keys, values);
     for (uint64_t i = 0; i < keys->values.count; i++) {
-        pair pair;
+        pmo_pair pair;
         PMO_TRY(next_pair(&at, &pair));
-        PMO_TRY(pair_valid(&change->table, &pair));
-        change->more_heap += key_heap_need(&pair) + value_heap_need(&change->table, &pair);
+        PMO_TRY(pmo_pair_valid(&change->table, &pair));
+        change->more_heap +=
+            pmo_pair_key_need(&pair) + pmo_pair_value_need(&change->table, &pair);
     }
     change->more_entries = keys->values.count;
     return PMO_OK;
@@ -375,11 +332,12 @@ static int update(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_k
     PMO_TRY(save_index(pool, &change));
     pair_cursor at = pairs_of(keys, values);
     for (uint64_t i = 0; i < keys->values.count; i++) {
-        pair pair;
+        pmo_pair pair;
         PMO_TRY(next_pair(&at, &pair));
         PMO_TRY(put(pool, &change, &pair));
         change.more_entries--;
-        change.more_heap -= key_heap_need(&pair) + value_heap_need(&change.table, &pair);
+        change.more_heap -=
+            pmo_pair_key_need(&pair) + pmo_pair_value_need(&change.table, &pair);
     }
     pmo_change_store(pool, &change);
     return PMO_OK;

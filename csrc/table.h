@@ -3,6 +3,7 @@
  *   table_key.c     which keys are the same, and their hashes
  *   table_read.c    lookup, reading in order, verification
  *   table_change.c  bodies: room, rebuilding, shrinking
+ *   table_publish.c what is done without a transaction
  *   table.c         insertion, replacement, deletion, many pairs
  */
 #ifndef PMO_TABLE_H
@@ -76,7 +77,7 @@ typedef struct pmo_change {
     uint64_t more_entries; /* insertions and heap bytes still to come, at most */
     uint64_t more_heap;
     bool bulk;
-    bool new_body; /* made by this operation: needs no undo */
+    bool new_body; /* made by this transaction: needs no undo */
     bool state_saved;
     bool index_saved;
 } pmo_change;
@@ -99,5 +100,26 @@ int pmo_free_slot(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_
 static inline void pmo_name_entry(const pmo_table *table, uint64_t slot, uint64_t i) {
     table->index[slot] = (uint32_t)(i + PMO_SLOT_BIAS);
 }
+
+/* ---- table_publish.c --------------------------------------------------------------------- */
+
+/* A key and, for a dict, its value, as they crossed the interface. */
+typedef struct pmo_pair {
+    pmo_value key;
+    pmo_value value;
+    const char *canon;
+    uint64_t canon_length;
+} pmo_pair;
+
+int pmo_pair_valid(const pmo_table *table, const pmo_pair *pair);
+/* Heap bytes that they take. */
+uint64_t pmo_pair_key_need(const pmo_pair *pair);
+uint64_t pmo_pair_value_need(const pmo_table *table, const pmo_pair *pair);
+/* The value's cell. */
+int pmo_pair_value(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, pmo_cell *cell);
+/* The entry past the used ones. */
+int pmo_pair_write(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, uint64_t hash);
+/* Insert or replace without a transaction. PMO_EMISSING: it takes one, nothing was done. */
+int pmo_table_publish(pmo_pool *pool, uint64_t offset, const pmo_pair *pair);
 
 #endif

@@ -9,6 +9,7 @@ int pmo_change_start(pmo_pool *pool, uint64_t offset, const pmo_op *op, pmo_chan
     PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
     *change = (pmo_change){.table = pmo_table_of(pool, container)};
     change->fresh_from = change->table.used;
+    change->new_body = pmo_is_safe(pool, container->geometry.body);
     /* Empty before this transaction: the whole heap may be written as fresh. */
     if (change->table.used == 0 && !pmo_op_joined(op)) {
         change->table.heap.used = 0;

@@ -30,6 +30,7 @@ static int start(pmo_pool *pool) {
     pool->foreign_dead.count = 0;
     pmo_map_empty(&pool->known);
     pmo_map_empty(&pool->freed);
+    pmo_map_empty(&pool->safe);
     pmo_map_empty(&pool->dying);
     pool->tx_doomed = false;
     pool->used_before = pool->used;
@@ -40,6 +41,7 @@ static int start(pmo_pool *pool) {
         pool->root->in_flight = 0;
         return pmo_fail_system(pool, error);
     }
+    pool->tx_thread = pmo_this_thread();
     pool->counters.transactions++;
     return PMO_OK;
 }
@@ -99,7 +101,7 @@ int pmo_tx_begin(pmo_pool *pool) {
     return PMO_OK;
 }
 
-static int open_here(const pmo_pool *pool) {
+static int open_here(pmo_pool *pool) {
     PMO_TRY(pmo_usable(pool));
     return pool->tx_open && pmemobj_tx_stage() == TX_STAGE_WORK ? PMO_OK : PMO_ENOTX;
 }
@@ -174,30 +176,21 @@ int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status) {
 }
 
 bool pmo_may_publish(const pmo_pool *pool) {
-    return !pool->tx_open && pool->inject == 0 && pmo_usable(pool) == PMO_OK &&
-           pmemobj_tx_stage() == TX_STAGE_NONE;
+    return !pool->tx_open && pool->inject == 0 && pmemobj_tx_stage() == TX_STAGE_NONE;
 }
 
-int pmo_publish(pmo_pool *pool, const pmo_word *words, uint32_t count) {
+int pmo_publish(pmo_pool *pool, const pmo_publication *change) {
     struct pobj_action actions[PMO_WORDS_MAX];
     pmo_activate(pool);
-    for (uint32_t i = 0; i < count; i++) {
-        pmemobj_set_value(pool->pop, &actions[i], words[i].place, words[i].value);
+    for (uint32_t i = 0; i < change->count; i++) {
+        pmemobj_set_value(pool->pop, &actions[i], change->place[i], change->value[i]);
     }
-    if (pmemobj_publish(pool->pop, actions, count) != 0) {
+    if (pmemobj_publish(pool->pop, actions, change->count) != 0) {
         return errno == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, errno);
     }
     pool->writes++;
     pool->counters.publications++;
     return PMO_OK;
-}
-
-int pmo_publish_cell(pmo_pool *pool, pmo_cell *cell, const pmo_cell *made) {
-    uint64_t *place = (uint64_t *)(void *)cell;
-    uint64_t value[2];
-    memcpy(value, made, sizeof value);
-    const pmo_word words[2] = {{&place[0], value[0]}, {&place[1], value[1]}};
-    return pmo_publish(pool, words, 2);
 }
 
 int pmo_undo(pmo_pool *pool, void *address, uint64_t size) {
@@ -212,6 +205,12 @@ int pmo_undo(pmo_pool *pool, void *address, uint64_t size) {
     pool->counters.undo_records++;
     pool->counters.undo_bytes += size;
     return PMO_OK;
+}
+
+void pmo_mark_safe(pmo_pool *pool, uint64_t offset) {
+    if (pool->tx_open) {
+        (void)pmo_map_add(&pool->safe, offset, 1); /* not noted: snapshotted again */
+    }
 }
 
 void pmo_fresh(pmo_pool *pool, const void *address, uint64_t size) {

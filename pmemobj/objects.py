@@ -13,7 +13,7 @@ from typing import Any
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import DetachedObjectError
 from pmemobj.handles import HandleTable
-from pmemobj.transaction import OpenTransaction, TransactionKeeper
+from pmemobj.transaction import STEPWISE, OpenTransaction, TransactionKeeper
 from pmemobj.typetable import TypeTable
 
 __all__ = ["ObjectKeeper", "allocate"]
@@ -75,7 +75,7 @@ class ObjectKeeper(TransactionKeeper):
         """
         state = self.wait_turn()
         if state is None:
-            self.attention = self.custom
+            self.attention = self.custom or STEPWISE
             if self.custom and not self._burying and lib.pmo_tx_is_open(self.ctx):
                 # Ctrl-C came when the core had just said that custom objects had died.
                 self.unwind(0)
@@ -84,7 +84,7 @@ class ObjectKeeper(TransactionKeeper):
                 self.release_dead()
         elif handle is not None and not state.implicit and id(handle) not in state.touched:
             state.touched[id(handle)] = handle
-            handle._p_suspend()
+            handle._p_suspend(state.nothing)
 
     def attend_if_needed(self, handle: Any = None) -> None:
         """Attend, if there is a reason. Caller: holds the lock."""
@@ -104,6 +104,17 @@ class ObjectKeeper(TransactionKeeper):
             raise self._gone(handle)
         else:
             raise failure(status, self.ctx)
+
+    def settled(self, status: int, handle: Any) -> bool:
+        """What a nonzero status means that the core gave to a caller without the lock.
+
+        False: PMO_EBUSY, nothing was done, take the lock. Otherwise as finish.
+        """
+        if status == lib.PMO_EBUSY:
+            return False
+        with self.lock:
+            self.finish(status, handle)
+        return True
 
     def make(self, cls: type) -> int:
         """The offset of a new empty stored object of a container class."""
@@ -252,7 +263,7 @@ class ObjectKeeper(TransactionKeeper):
         self.drop_caches()
 
     def _forget(self, state: OpenTransaction | None) -> None:
-        self.open_transaction = None
+        self.open_transaction = self.uncached = None
         self._ended.notify_all()
         self.drop_caches()
         if state is not None:

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-__all__ = ["OpenTransaction", "Transaction", "TransactionKeeper"]
+__all__ = ["NoCache", "OpenTransaction", "Transaction", "TransactionKeeper"]
+
+
+STEPWISE = sys.version_info < (3, 11)
+"""May another thread, or a signal handler, come between any two byte codes, not only at calls?
+
+Then every operation takes the lock.
+"""
 
 
 class _ThreadEnd:
@@ -52,10 +59,19 @@ class _Here(threading.local):
 _here = _Here()
 
 
+class NoCache(dict):  # type: ignore[type-arg]
+    """The read cache of all handles that an open transaction has changed: it keeps nothing."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
 class OpenTransaction:
     """The state of the one transaction that a manager has open."""
 
-    __slots__ = ("depth", "doomed", "implicit", "task", "thread", "touched")
+    __slots__ = ("depth", "doomed", "implicit", "nothing", "task", "thread", "touched")
 
     def __init__(self) -> None:
         self.depth = 1
@@ -64,6 +80,8 @@ class OpenTransaction:
         """One operation's own: caches stay on, they never hold what it may roll back."""
         self.thread = threading.get_ident()
         self.task = current_task()
+        self.nothing = NoCache()
+        """The cache of those handles."""
         self.touched: dict[int, Any] = {}
         """id -> handle: those whose read caches are off until the end."""
 
@@ -239,7 +257,9 @@ class TransactionKeeper:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.attention = False
+        self.attention = STEPWISE
+        self.uncached: NoCache | None = None
+        """Handles with this cache need no attention, though a transaction is open."""
         self.open_transaction: OpenTransaction | None = None
         self._unsettled: list[Any] | None = None
         self._ended = threading.Condition(self.lock)
@@ -287,8 +307,9 @@ class TransactionKeeper:
             if status:
                 raise failure(status, self.ctx)
             try:
-                state = self.open_transaction = OpenTransaction()
+                self.open_transaction = state = OpenTransaction()
                 self.attention = True
+                self.uncached = None if STEPWISE or state.task is not None else state.nothing
                 _here.end.keeper = self
                 if state.task is not None:
                     self._awaits.begun(state.task)
@@ -375,7 +396,7 @@ class TransactionKeeper:
             # Interrupted before the core's call, or refused by it: nothing is kept.
             if lib.pmo_tx_is_open(self.ctx):
                 lib.pmo_tx_abort(self.ctx)
-            self.open_transaction = None
+            self.open_transaction = self.uncached = None
             _here.end.keeper = None
             self._ended.notify_all()
             self.settle_rest()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs, kinds
 from pmemobj._native import ffi, lib
-from pmemobj.codecs.leaves import float_from_bits
+from pmemobj.codecs.leaves import encode_int, float_from_bits
 from pmemobj.errors import (
     DetachedObjectError,
     ForeignObjectError,
@@ -162,6 +162,10 @@ class ValueKeeper(ObjectKeeper):
             TypeError: not hashable.
             UnstorableError: hashable, but nothing that can be a stored key.
         """
+        if type(value) is int:
+            tag, number, data = encode_int(value)
+            if tag == _INT:
+                return tag, number, data, b""
         derived = _DERIVED_KEYS.get(type(value))
         if derived is not None:
             return (*derived(value), b"")

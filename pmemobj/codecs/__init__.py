@@ -15,6 +15,7 @@ from pmemobj.codecs.batches import (
     encode_key_batch,
 )
 from pmemobj.codecs.keys import DERIVED_KEYS, EncodedKey, canonical, encode_key
+from pmemobj.codecs.leaves import SIMPLE
 from pmemobj.codecs.missing import Missing
 from pmemobj.codecs.registry import CANONICALS, ENCODERS, Encoded
 from pmemobj.codecs.tags import (
@@ -72,6 +73,7 @@ __all__ = [
     "PICKLE",
     "RANGE",
     "REF",
+    "SIMPLE",
     "STR",
     "TIME",
     "TIMEDELTA",

@@ -21,6 +21,9 @@ from pmemobj.codecs.wire import Reader, int_from_bytes, int_to_bytes, pack_int
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from pmemobj.codecs.registry import Encoded
 
 INT64_MIN = -0x8000_0000_0000_0000
@@ -158,3 +161,13 @@ CANONICALS.update(
         range: canonical_range,
     }
 )
+
+SIMPLE: dict[type, Callable[[Any], Encoded]] = {
+    int: encode_int,
+    str: encode_str,
+    float: encode_float,
+    bytes: encode_bytes,
+    bool: encode_bool,
+    type(None): encode_none,
+}
+"""The commonest types, whose every value is a leaf: what is stored is exactly what will be read."""

@@ -6,13 +6,16 @@ Every attribute whose name starts with ``_p_`` belongs to the library.
 
 How caching stays right, in three rules:
 
-* a mutator removes what it changes from ``_p_cache`` before it calls the core;
+* a mutator that returns, or raises, has removed what it changed from ``_p_cache``, or put the
+  new value there if nothing else was changed meanwhile;
 * a reader fills ``_p_cache`` only while it holds the manager's lock;
 * at the first change inside an explicit transaction the manager calls ``_p_suspend``:
   from then to the end of the transaction the cache keeps nothing.
 
 ``_p_moves`` tells iterators that something changed since they read ahead. An insertion or a
 replaced value counts 1, a removal ``REMOVAL``, the end of a transaction ``REFRESH``.
+
+``_p_change`` changes one element, without the lock where the core allows that (csrc/turn.c).
 """
 
 from __future__ import annotations
@@ -28,9 +31,11 @@ from pmemobj.kinds import FRESH
 
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
+    from pmemobj.transaction import NoCache
 
 __all__ = [
     "BATCH",
+    "BUSY",
     "CACHEABLE_PAYLOAD",
     "CACHE_LIMIT",
     "CLASS_DEFINED",
@@ -60,6 +65,9 @@ UNCACHED = 1 << 63  # the weight of what no cache keeps
 REMOVAL = 1 << 32  # what a removal adds to _p_moves
 REFRESH = 1 << 80  # and what the end of a transaction that changed the object adds
 
+BUSY = lib.PMO_EBUSY
+_TEXTS = (bytes, str)
+_PLAIN_KEYS = (str, int)
 BATCH = ffi.typeof("pmo_batch *")
 NO_VALUES = ffi.new(BATCH)  # an empty run of values
 
@@ -73,15 +81,6 @@ class _Missing:
 
 
 MISSING: Any = _Missing()
-
-
-class _NoCache(dict[Any, Any]):
-    """The cache of a handle that is being changed: it keeps nothing."""
-
-    __slots__ = ()
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
 
 
 class _Detached:
@@ -153,9 +152,9 @@ class Stored:
         """Nothing: the core keeps the storage of its own containers."""
         return iter(())
 
-    def _p_suspend(self) -> None:
+    def _p_suspend(self, nothing: NoCache) -> None:
         """The object is about to change in an explicit transaction: cache nothing until its end."""
-        _set_cache(self, _NoCache())
+        _set_cache(self, nothing)
 
     def _p_refresh(self) -> None:
         """The object may be another than before: read everything again."""
@@ -182,6 +181,71 @@ class Stored:
         if value.tag >= lib.PMO_STR:
             return int(value.number)
         return UNCACHED if value.tag == lib.PMO_REF and value.type in FRESH else 0
+
+    def _p_change(
+        self,
+        cache: dict[Any, Any] | None,
+        key: Any,
+        value: Any,
+        moves: int,
+        change: Callable[..., int],
+        *arguments: Any,
+    ) -> int:
+        """Let the core change one element: ``change(ctx, offset, *arguments)``; gives its status.
+
+        The status is 0, or says that there is no such element; any other one is raised.
+
+        Args:
+            cache: where the element is cached as *key*, if it was read; None: in ``_p_cache``.
+            value: what it will be, or MISSING if a reader is to find out.
+            moves: what the change counts in ``_p_moves``.
+            change: a function of the core that can do without the lock.
+        """
+        mm = self._p_mm
+        if not mm.attention or self._p_cache is mm.uncached:
+            then = self._p_moves + moves
+            _set_moves(self, then)  # not by assignment: a class may have a __setattr__
+            try:
+                status = change(mm.ctx, self._p_off, *arguments)
+            except BaseException:
+                (self._p_cache if cache is None else cache).pop(key, None)
+                raise
+            kept = self._p_cache if cache is None else cache
+            if key in kept:
+                kept.pop(key, None)
+                self._p_renew(kept, key, value, then, status)
+            if not status or status in _ABSENT or mm.settled(status, self):
+                return status
+        with mm.lock:
+            if mm.attention:
+                mm.attend(self)
+            kept = self._p_cache if cache is None else cache
+            kept.pop(key, None)
+            _set_moves(self, self._p_moves + moves)
+            try:
+                status = lib.pmo_claim(mm.ctx) or change(mm.ctx, self._p_off, *arguments)
+            finally:
+                kept.pop(key, None)  # a signal handler may have read it meanwhile
+            if status and status not in _ABSENT:
+                mm.finish(status, self)
+        return status
+
+    def _p_renew(
+        self, cache: dict[Any, Any], key: Any, value: Any, moves: int, status: int
+    ) -> None:
+        """Cache the new value of an element that was cached, if nothing came between.
+
+        *moves* is ``_p_moves`` as it was when the core was called. The caller has removed the
+        old value: an interrupt at this call must not leave it there.
+        """
+        if (
+            value is not MISSING
+            and not status
+            and type(key) in _PLAIN_KEYS
+            and (type(value) not in _TEXTS or len(value) <= CACHEABLE_PAYLOAD)
+            and self._p_moves == moves  # the last: from here on nothing can come between
+        ):
+            cache[key] = value
 
     def _p_remember(self, key: Any, value: Any, size: int) -> None:
         """Cache a value that was just read, whose payload has *size* bytes. Holds the lock."""
@@ -228,6 +292,9 @@ class Stored:
     def _p_plain_build(self, children: list[Any]) -> Any:
         """The plain copy of an object whose copy cannot be filled later."""
         raise NotImplementedError
+
+
+_ABSENT = (lib.PMO_EMISSING, lib.PMO_EINDEX)
 
 
 class Run(NamedTuple):

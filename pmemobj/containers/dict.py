@@ -8,17 +8,16 @@ from types import GenericAlias
 from typing import Any, ClassVar, NoReturn
 
 from pmemobj._native import lib
-from pmemobj.codecs import ENCODERS, INT, STR
-from pmemobj.codecs.leaves import INT64_MAX, INT64_MIN
+from pmemobj.codecs import SIMPLE
 from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
 from pmemobj.containers.represent import represent
-from pmemobj.containers.table import StoredTable
+from pmemobj.containers.table import StoredTable, put_simple
 from pmemobj.containers.views import (
     PersistentDictItems,
     PersistentDictKeys,
     PersistentDictValues,
 )
-from pmemobj.errors import DetachedObjectError, UnstorableError
+from pmemobj.errors import DetachedObjectError
 from pmemobj.typetable import register_builtin
 
 COMPLETIONS = 1000  # keys offered to complete one
@@ -146,43 +145,23 @@ class PersistentDict(StoredTable):
             TypeError: *key* is not hashable.
         """
         mm = self._p_mm
-        if type(key) is str:
-            data = key.encode("utf-8", "surrogatepass")
-            tag, number, canon = STR, len(data), b""
-        else:
-            tag, number, data, canon = mm.encode_key(key)
-        # The commonest values are encoded here: every call counts in these few lines.
-        if type(value) is int and INT64_MIN <= value <= INT64_MAX:
-            value_tag, value_number, value_data = INT, value, b""
-        else:
-            try:
-                encoded = ENCODERS[type(value)](value)
-            except (KeyError, UnstorableError):
-                encoded = mm.encode(value)
-            if encoded is None:
-                with mm.lock, mm.storing(value, self, key) as encoded:
-                    self._p_put((tag, number, data, canon), key, encoded)
-                return
-            value_tag, value_number, value_data = encoded
-        with mm.lock:
-            if mm.attention:
-                mm.attend(self)
-            self._p_cache.pop(key, None)
-            self._p_moves += 1
-            status = _table_set(
-                mm.ctx,
-                self._p_off,
-                tag,
-                number,
-                data,
-                canon,
-                len(canon),
-                value_tag,
-                value_number,
-                value_data,
-            )
-            if status:
-                mm.finish(status, self)
+        # _p_change, written out for the commonest: every call counts here.
+        if type(key) is str and (not mm.attention or self._p_cache is mm.uncached):
+            encode = SIMPLE.get(type(value))
+            if encode is not None:
+                self._p_moves = moves = self._p_moves + 1
+                try:
+                    status = put_simple(mm, self._p_off, key, value, encode)
+                except BaseException:
+                    self._p_cache.pop(key, None)
+                    raise
+                cache = self._p_cache
+                if key in cache:
+                    cache.pop(key, None)
+                    self._p_renew(cache, key, value, moves, status)
+                if not status or mm.settled(status, self):
+                    return
+        self._p_put(key, value)
 
     def __delitem__(self, key: Any) -> None:
         """Remove the entry for *key*. O(1).
@@ -352,7 +331,6 @@ def _pairs(source: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
-_table_set = lib.pmo_table_set
 _WRITERS = (
     "__delitem__",
     "__ior__",

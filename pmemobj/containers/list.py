@@ -9,15 +9,23 @@ from types import GenericAlias
 from typing import Any, ClassVar
 
 from pmemobj._native import lib
-from pmemobj.codecs import ENCODERS, INT
-from pmemobj.codecs.leaves import INT64_MAX, INT64_MIN
-from pmemobj.containers.base import NO_VALUES, REMOVAL, guard_attributes, make_placeholder
+from pmemobj.codecs import SIMPLE
+from pmemobj.containers.base import (
+    BUSY,
+    MISSING,
+    NO_VALUES,
+    REMOVAL,
+    guard_attributes,
+    make_placeholder,
+)
 from pmemobj.containers.sequence import StoredSequence, indices, whole
-from pmemobj.errors import UnstorableError
 from pmemobj.typetable import register_builtin
 
 __all__ = ["PersistentList"]
 
+_sequence_append_int = lib.pmo_sequence_append_int
+_EINDEX = lib.PMO_EINDEX
+_sequence_set_int = lib.pmo_sequence_set_int
 _sequence_append = lib.pmo_sequence_append
 _sequence_set = lib.pmo_sequence_set
 
@@ -85,26 +93,21 @@ class PersistentList(StoredSequence):
 
     def append(self, value: Any, /) -> None:
         """Add *value* at the end. O(1) amortised."""
-        mm = self._p_mm
-        # The commonest values are encoded here: every call counts in these few lines.
-        if type(value) is int and INT64_MIN <= value <= INT64_MAX:
-            tag, number, data = INT, value, b""
+        if type(value) is int:  # _p_change, written out: every call counts here
+            mm = self._p_mm
+            if not mm.attention or self._p_cache is mm.uncached:
+                self._p_moves += 1
+                try:
+                    status = _sequence_append_int(mm.ctx, self._p_off, value)
+                except OverflowError:
+                    status = BUSY  # not an int64
+                if not status or mm.settled(status, self):
+                    return
+        encoded = self._p_mm.encode(value)
+        if encoded is None:
+            PersistentList.extend(self, (value,))
         else:
-            try:
-                encoded = ENCODERS[type(value)](value)
-            except (KeyError, UnstorableError):
-                encoded = mm.encode(value)
-            if encoded is None:
-                PersistentList.extend(self, (value,))
-                return
-            tag, number, data = encoded
-        with mm.lock:
-            if mm.attention:
-                mm.attend(self)
-            self._p_moves += 1
-            status = _sequence_append(mm.ctx, self._p_off, tag, number, data)
-            if status:
-                mm.finish(status, self)
+            self._p_change(None, None, MISSING, 1, _sequence_append, *encoded)
 
     # -- single elements -------------------------------------------------------------------
 
@@ -120,35 +123,40 @@ class PersistentList(StoredSequence):
             self._p_set_slice(index, value)
             return
         place = index if type(index) is int else self._p_index(index)
-        mm = self._p_mm
-        if type(value) is int and INT64_MIN <= value <= INT64_MAX:
-            tag, number, data = INT, value, b""
-        else:
-            try:
-                encoded = ENCODERS[type(value)](value)
-            except (KeyError, UnstorableError):
-                encoded = mm.encode(value)
-            if encoded is None:
-                with mm.lock:
-                    place = self._p_place(place, "assignment index")
-                    self._p_splice(place, place + 1, [value])
-                return
-            tag, number, data = encoded
-        with mm.lock:
-            if mm.attention:
-                mm.attend(self)
-            if place < 0:
+        if type(value) is int:  # _p_change, written out
+            mm = self._p_mm
+            if place >= 0 and (not mm.attention or self._p_cache is mm.uncached):
+                self._p_moves = moves = self._p_moves + 1
+                try:
+                    status = _sequence_set_int(mm.ctx, self._p_off, place, value)
+                except OverflowError:
+                    status = BUSY
+                except BaseException:
+                    self._p_cache.pop(place, None)
+                    raise
+                cache = self._p_cache
+                if place in cache:
+                    cache.pop(place, None)
+                    self._p_renew(cache, place, value, moves, status)
+                if not status or (status != _EINDEX and mm.settled(status, self)):
+                    return
+        if place < 0:
+            with self._p_mm.lock:
+                PersistentList.__setitem__(self, self._p_place(place, "assignment index"), value)
+            return
+        encoded = self._p_mm.encode(value)
+        if encoded is None:
+            with self._p_mm.lock:
                 place = self._p_place(place, "assignment index")
-            self._p_cache.pop(place, None)
-            self._p_moves += 1
-            try:
-                status = _sequence_set(mm.ctx, self._p_off, place, tag, number, data)
-            except OverflowError:
-                raise IndexError("cannot fit 'int' into an index-sized integer") from None
-            if status:
-                if status == lib.PMO_EINDEX:
-                    raise self._p_out_of_range("assignment index")
-                mm.finish(status, self)
+                self._p_splice(place, place + 1, [value])
+            return
+        cached = value if type(value) in SIMPLE else MISSING
+        try:
+            status = self._p_change(None, place, cached, 1, _sequence_set, place, *encoded)
+        except OverflowError:
+            raise IndexError("cannot fit 'int' into an index-sized integer") from None
+        if status:
+            raise self._p_out_of_range("assignment index")
 
     def _p_place(self, index: int, what: str) -> int:
         """A position in range, not negative. Caller: holds the lock."""
@@ -272,7 +280,7 @@ class PersistentList(StoredSequence):
         with mm.lock:
             if mm.attention:
                 mm.attend(self)
-            if self._p_moves != moves or self._p_length() != len(values):
+            if self._p_length() != len(values) or self._p_moves != moves:
                 raise ValueError("list modified during sort")
             self._p_cache.clear()
             self._p_moves += REMOVAL

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pmemobj._native import lib
-from pmemobj.codecs import STR
+from pmemobj.codecs import SIMPLE, STR
+from pmemobj.codecs.leaves import encode_str
 from pmemobj.containers.attributes import (
     Instance,
     ObjectType,
@@ -28,16 +29,24 @@ from pmemobj.containers.base import (
     refuse_change,
 )
 from pmemobj.containers.represent import represent
+from pmemobj.containers.table import put_simple
 from pmemobj.errors import InvalidTypeError, PmemobjError
 from pmemobj.typetable import register_builtin
 
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
+    from pmemobj.transaction import NoCache
 
 __all__ = ["MissingClassObject", "PersistentObject"]
 
 CACHEABLE = 65536  # bytes of an attribute; a longer one is decoded anew at every access
 _RESERVED = frozenset(("_p_cache", "_p_mm", "_p_moves", "_p_off"))
+
+
+_manager_of: Any = Stored.__dict__["_p_mm"].__get__
+_offset_of: Any = Stored.__dict__["_p_off"].__get__
+_moves_of: Any = Stored.__dict__["_p_moves"].__get__
+_set_moves: Any = Stored.__dict__["_p_moves"].__set__
 
 
 class PersistentObject(Instance, metaclass=ObjectType):
@@ -174,49 +183,31 @@ class PersistentObject(Instance, metaclass=ObjectType):
 
     def _p_assign(self, name: str, value: Any) -> None:
         """Store an attribute, whatever the class has under its name."""
-        mm = self._p_mm
-        encoded = mm.encode(value)
-        if encoded is None:
-            with mm.lock, mm.storing(value, self, name) as encoded:
-                self._p_store(name, encoded, MISSING)
-        else:
-            self._p_store(name, encoded, value)
-
-    def _p_store(self, name: str, encoded: tuple[int, int, bytes], value: Any) -> None:
-        """Write an attribute; *value* is what reading it will give, or MISSING."""
-        mm = self._p_mm
-        data = name.encode("utf-8", "surrogatepass")
-        with mm.lock:
-            if mm.attention:
-                mm.attend(self)
-            attributes = instance_dict(self)
+        attributes = instance_dict(self)
+        mm = _manager_of(self)
+        encode = SIMPLE.get(type(value))
+        # _p_change, written out: a class that intercepts attributes finds its slots slowly.
+        if encode is not None and not mm.attention:
+            moves = _moves_of(self) + 1
+            _set_moves(self, moves)
+            try:
+                status = put_simple(mm, _offset_of(self), name, value, encode)
+            except BaseException:
+                attributes.pop(name, None)
+                raise
             attributes.pop(name, None)
-            status = lib.pmo_table_set(mm.ctx, self._p_off, STR, len(data), data, b"", 0, *encoded)
-            if status:
-                mm.finish(status, self)
-            if (
-                value is not MISSING
-                and type(self._p_cache) is dict
-                and len(encoded[2]) <= CACHEABLE
-                and name in type(self)._p_pooled
-            ):
-                attributes[name] = value
+            if name in type(self)._p_pooled:
+                Stored._p_renew(self, attributes, name, value, moves, status)
+            if not status or mm.settled(status, self):
+                return
+        self._p_put(name, value, attributes)
 
     def _p_remove(self, name: str) -> bool:
         """Delete an attribute past all descriptors, a kept one too; False if there is none."""
-        mm = self._p_mm
-        data = name.encode("utf-8", "surrogatepass")
-        with mm.lock:
-            kept = instance_dict(self).pop(name, MISSING) is not MISSING
-            kept = self._p_cache.pop(name, MISSING) is not MISSING or kept
-            if mm.attention:
-                mm.attend(self)
-            status = lib.pmo_table_delete(mm.ctx, self._p_off, STR, len(data), data, b"", 0)
-            if status:
-                if status == lib.PMO_EMISSING:
-                    return kept
-                mm.finish(status, self)
-        return True
+        attributes = instance_dict(self)
+        kept = attributes.pop(name, MISSING) is not MISSING
+        kept = self._p_cache.pop(name, MISSING) is not MISSING or kept
+        return self._p_delete((*encode_str(name), b""), name, attributes) or kept
 
     def _p_peek(self, name: str) -> Any:
         """What ``__dict__[name]`` is, or MISSING."""
@@ -261,8 +252,8 @@ class PersistentObject(Instance, metaclass=ObjectType):
     def _p_names(self) -> list[str]:
         return self._p_all("keys")
 
-    def _p_suspend(self) -> None:
-        super()._p_suspend()
+    def _p_suspend(self, nothing: NoCache) -> None:
+        super()._p_suspend(nothing)
         self._p_forget()
 
     def _p_refresh(self) -> None:

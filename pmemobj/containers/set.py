@@ -14,8 +14,6 @@ from pmemobj.typetable import register_builtin
 
 __all__ = ["PersistentSet"]
 
-_NO_VALUE = (lib.PMO_NONE, 0, b"")
-
 
 class PersistentSet(StoredTable):
     """A set in a pool: ``pool.new(PersistentSet, iterable)``.
@@ -82,7 +80,7 @@ class PersistentSet(StoredTable):
         Raises:
             TypeError: *value* is not hashable.
         """
-        self._p_put(self._p_mm.encode_key(value), value, _NO_VALUE)
+        self._p_put(value, None)
 
     def remove(self, value: Any, /) -> None:
         """Remove an element. O(1).

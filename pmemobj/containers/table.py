@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import length_hint
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pmemobj._native import ffi, lib
-from pmemobj.codecs import STR
+from pmemobj.codecs import SIMPLE, STR, Encoded
+from pmemobj.codecs.leaves import encode_str
 from pmemobj.containers.base import (
     BATCH,
+    BUSY,
     FIRST_READ,
     LARGEST_READ,
     MISSING,
@@ -21,15 +23,43 @@ from pmemobj.containers.base import (
 )
 from pmemobj.errors import ForeignObjectError, UnstorableError
 
-__all__ = ["EncodedKey", "Page", "StoredTable"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+    from pmemobj.manager import MemoryManager
+
+    Encoder = Callable[[Any], Encoded]
+
+__all__ = ["EncodedKey", "Page", "StoredTable", "put_simple"]
+
+_set_int = lib.pmo_table_set_int
+_set_named = lib.pmo_table_set_named
 EncodedKey = tuple[int, int, bytes, bytes]
 
 _OBJECT_INFO = ffi.typeof("pmo_object_info *")
+_set = lib.pmo_table_set
+_delete_named = lib.pmo_table_delete_named
+_delete = lib.pmo_table_delete
 _POSITION = ffi.typeof("uint64_t *")
 
 # Keys that are the same for Python and for the core: only these are cached.
 _CACHED_KEYS = frozenset((str, int, bytes, bool, type(None)))
+
+
+def put_simple(mm: MemoryManager, offset: int, name: str, value: Any, encode: Encoder) -> Any:
+    """Insert or replace the entry for a str, without the lock; the core's status.
+
+    *encode*: SIMPLE[type(value)].
+    """
+    try:
+        key = name.encode()
+        if type(value) is int:
+            status = _set_int(mm.ctx, offset, key, len(key), value)
+        else:
+            status = _set_named(mm.ctx, offset, key, len(key), *encode(value))
+    except (OverflowError, UnicodeEncodeError):
+        return BUSY  # no int64, or a surrogate: nothing was done
+    return status
 
 
 class Page(NamedTuple):
@@ -57,6 +87,8 @@ class StoredTable(Stored):
         A key that cannot be stored can still equal one that is, as Python sees it (an
         instance of a subclass of str, say): that is found by comparing with each key.
         """
+        if type(key) is str:
+            return (*encode_str(key), b"")
         mm = self._p_mm
         try:
             return mm.encode_key(key)
@@ -98,21 +130,44 @@ class StoredTable(Stored):
         encoded = self._p_resolve(key)
         return MISSING if encoded is None else self._p_find(encoded, key)
 
-    def _p_delete(self, encoded: EncodedKey, key: Any) -> bool:
-        """Remove an entry; False if there is none."""
+    def _p_put(self, key: Any, value: Any, cache: dict[Any, Any] | None = None) -> None:
+        """Insert or replace one entry; a set takes no notice of *value*.
+
+        *cache*: see _p_change.
+        """
         mm = self._p_mm
+        encode = SIMPLE.get(type(value))
+        if encode is not None:
+            self._p_set(key, encode(value), value, cache)
+            return
+        encoded = mm.encode(value)
+        if encoded is not None:
+            self._p_set(key, encoded, MISSING, cache)
+            return
+        mm.encode_key(key)  # is it one? before anything is made
+        with mm.lock, mm.storing(value, self, key) as encoded:
+            self._p_set(key, encoded, MISSING, cache)
+
+    def _p_set(self, key: Any, encoded: Encoded, value: Any, cache: Any) -> None:
+        if type(key) is str:
+            name = encode_str(key)[2]
+            self._p_change(cache, key, value, 1, _set_named, name, len(name), *encoded)
+        else:
+            tag, number, data, canon = self._p_mm.encode_key(key)
+            self._p_change(
+                cache, key, value, 1, _set, tag, number, data, canon, len(canon), *encoded
+            )
+
+    def _p_delete(self, encoded: EncodedKey, key: Any, cache: dict[Any, Any] | None = None) -> bool:
+        """Remove an entry; False if there is none."""
         tag, number, data, canon = encoded
-        with mm.lock:
-            if mm.attention:
-                mm.attend(self)
-            self._p_cache.pop(key, None)
-            self._p_moves += REMOVAL
-            status = lib.pmo_table_delete(mm.ctx, self._p_off, tag, number, data, canon, len(canon))
-            if status:
-                if status == lib.PMO_EMISSING:
-                    return False
-                mm.finish(status, self)
-        return True
+        if tag == STR:
+            status = self._p_change(cache, key, MISSING, REMOVAL, _delete_named, data, number)
+        else:
+            status = self._p_change(
+                cache, key, MISSING, REMOVAL, _delete, tag, number, data, canon, len(canon)
+            )
+        return not status
 
     def _p_clear(self) -> None:
         mm = self._p_mm
@@ -292,21 +347,6 @@ class StoredTable(Stored):
             yield from page.keys.references(mm.uuid_lo)
             if page.values is not None:
                 yield from page.values.references(mm.uuid_lo)
-
-    def _p_put(self, encoded: EncodedKey, key: Any, value: tuple[int, int, bytes]) -> None:
-        """Insert or replace one entry."""
-        mm = self._p_mm
-        tag, number, data, canon = encoded
-        with mm.lock:
-            if mm.attention:
-                mm.attend(self)
-            self._p_cache.pop(key, None)
-            self._p_moves += 1
-            status = lib.pmo_table_set(
-                mm.ctx, self._p_off, tag, number, data, canon, len(canon), *value
-            )
-            if status:
-                mm.finish(status, self)
 
 
 _DICT = lib.PMO_LAYOUT_DICT
