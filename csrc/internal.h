@@ -264,7 +264,7 @@ int pmo_undo(pmo_pool *pool, void *address, uint64_t size);
 /* Snapshots for offset are not needed any more before the open transaction's end. */
 void pmo_mark_safe(pmo_pool *pool, uint64_t offset);
 static inline bool pmo_is_safe(pmo_pool *pool, uint64_t offset) {
-    return pool->tx_open && pmo_map_find(&pool->safe, offset) != NULL;
+    return pool->tx_open && offset != 0 && pmo_map_find(&pool->safe, offset) != NULL;
 }
 /* These bytes were no part of the state before the transaction: flush only.
  * Called after they are written. */

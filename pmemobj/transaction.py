@@ -8,6 +8,7 @@ one can only be rolled back.
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from functools import partial
