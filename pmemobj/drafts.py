@@ -23,6 +23,7 @@ __all__ = ["claim", "drafting", "publish", "sweep", "sync"]
 
 _PREFIX = ".pmemobj-"
 _SUFFIX = ".draft"
+_ATTEMPTS = 10
 
 
 @contextmanager
@@ -47,12 +48,15 @@ def drafting(target: str) -> Iterator[str]:
 
 def claim(folder: str) -> tuple[str, int]:
     """A new directory in *folder*, and the descriptor that locks it."""
-    while True:
+    for _ in range(_ATTEMPTS):
         place = os.path.join(folder, f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
         os.mkdir(place, 0o700)
         held = _lock(place)
         if held is not None:
             return place, held
+        with suppress(OSError):  # swept away by another process, before it was locked
+            os.rmdir(place)
+    raise OSError(errno.ENOLCK, "this file system locks no directories", folder)
 
 
 def _lock(place: str) -> int | None:

@@ -123,11 +123,16 @@ class PoolCorruptedError(PoolError, OSError):
 
     Attributes:
         offset: where in the pool the damage was found, or None.
+        snapshot: path of the pool's newest snapshot that verifies, when it was looked for
+            (a pool that cannot be opened), or None.
     """
 
-    def __init__(self, *args: object, offset: int | None = None) -> None:
+    def __init__(
+        self, *args: object, offset: int | None = None, snapshot: str | None = None
+    ) -> None:
         super().__init__(*args)
         self.offset = offset
+        self.snapshot = snapshot
 
 
 class PoolSystemError(PoolError, OSError):

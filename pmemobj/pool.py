@@ -6,6 +6,7 @@ import atexit
 import errno
 import os
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -17,6 +18,7 @@ from pmemobj.containers import base as containers
 from pmemobj.errors import (
     InvalidArgumentError,
     InvalidTypeError,
+    NotAPoolError,
     PoolCorruptedError,
     PoolExistsError,
     PoolNotFoundError,
@@ -32,9 +34,9 @@ from pmemobj.poolfile import (
     locate,
     make,
 )
-from pmemobj.progress import ByteProgress, Progress, reporting
+from pmemobj.progress import Progress, reporting
 from pmemobj.scratch import Scratch
-from pmemobj.snapshots import SnapshotReport, take_snapshot
+from pmemobj.snapshots import SnapshotReport, newest_good, take_snapshot
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -110,7 +112,7 @@ class PersistentObjectPool:
         PoolSizeError: too small a size.
         PoolLockedError: another process has it open; names that process.
         PoolCorruptedError: it was not closed cleanly, the machine was restarted since, and
-            what is there does not verify.
+            what is there does not verify. Names the newest good snapshot.
 
     Opening a pool that was closed cleanly takes milliseconds at any size. After an unclean
     end the last transaction is rolled back and unreferenced objects are freed, which looks at
@@ -157,6 +159,15 @@ class PersistentObjectPool:
         if self._scratch is not None:
             self._file = self._scratch.file
         try:
+            self._open(policy, reservation, own, allow_pickle)
+        except (PoolCorruptedError, NotAPoolError) as error:
+            raise _with_snapshot(error, self._file) from None
+        if self._scratch is None:
+            self._file.equalise_modes()
+        _open_managers.add(self.mm)
+
+    def _open(self, policy: int, reservation: int, own: bool, allow_pickle: bool | None) -> None:
+        try:
             self.mm = MemoryManager(self._file.open(policy, reservation))
         except BaseException:
             if self._scratch is not None:
@@ -172,9 +183,6 @@ class PersistentObjectPool:
         except BaseException:
             self.mm.abandon()
             raise
-        if self._scratch is None:
-            self._file.equalise_modes()
-        _open_managers.add(self.mm)
 
     def _recover(self) -> Recovery:
         info = self._info()
@@ -210,8 +218,8 @@ class PersistentObjectPool:
             raise PoolCorruptedError(
                 errno.EIO,
                 "the pool was in use when the machine went down, and what reached the disk does "
-                f"not fit together ({report.problems[0]}). Nothing was changed. Go back to a "
-                "copy made while it was closed; durability='power' avoids this",
+                f"not fit together ({report.problems[0]}). Nothing was changed; "
+                "durability='power' avoids this",
                 self.path,
             )
 
@@ -350,11 +358,7 @@ class PersistentObjectPool:
             return check_pool(self.mm, report)
 
     def snapshot(
-        self,
-        path: Path,
-        *,
-        overwrite: bool = False,
-        progress: ByteProgress | None = None,
+        self, path: Path, *, overwrite: bool = False, progress: Progress | None = None
     ) -> SnapshotReport:
         """Make a consistent, verified copy of the pool at *path*: everything committed by now.
 
@@ -367,8 +371,8 @@ class PersistentObjectPool:
         Args:
             path: where; an elastic pool's copy is a directory.
             overwrite: replace the snapshot, or file, that is there.
-            progress: called with ``(bytes done, bytes in all)``; each byte is copied and
-                verified.
+            progress: called with ``(phase, done, total or None)``: ``"copy"`` and its bytes,
+                then what check() and gc() tell of the copy.
 
         Raises:
             TransactionError: inside a transaction of this thread.
@@ -412,6 +416,8 @@ class PersistentObjectPool:
         _open_managers.discard(self.mm)
         if self._scratch is None:
             self._file.equalise_modes()
+            with suppress(OSError):  # deleted by now: nothing to be kept
+                self._file.sync_folders()
         else:
             self._scratch.remove()
         if status:
@@ -444,6 +450,30 @@ class PersistentObjectPool:
         state = "closed" if self.closed else self.durability
         kind = "elastic pool" if self.elastic else "pool"
         return f"<pmemobj {kind} {self.path!r} ({state})>"
+
+
+def _with_snapshot(
+    error: PoolCorruptedError | NotAPoolError, file: PoolFile
+) -> PoolCorruptedError | NotAPoolError:
+    """The same error, naming the newest good snapshot of the pool."""
+    snapshot = newest_good(file)
+    if snapshot is None:
+        hint = "No good snapshot of it was found beside it, or where the last ones were made"
+    else:
+        hint = (
+            f"The newest good snapshot is {snapshot!r}: "
+            f"pmemobj.restore({snapshot!r}, {file.path!r}, overwrite=True) goes back to it"
+        )
+    what = (error.strerror or str(error)).rstrip(".")
+    if isinstance(error, NotAPoolError):
+        return NotAPoolError(error.errno, f"{what}. {hint}", file.path)
+    return PoolCorruptedError(
+        error.errno or errno.EIO,
+        f"{what}. {hint}",
+        file.path,
+        offset=error.offset,
+        snapshot=snapshot,
+    )
 
 
 def _reach(filename: Path, flag: str, size: int, mode: int, elastic: bool) -> PoolFile:

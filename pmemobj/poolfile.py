@@ -47,6 +47,7 @@ __all__ = [
     "from_system",
     "full_path",
     "held",
+    "identity",
     "is_own",
     "locate",
     "looks_elastic",
@@ -70,6 +71,8 @@ _LAYOUT = b"pmemobj-python"
 _SET_NAME = "pool.set"
 PARTS_NAME = "parts"
 _SIGNATURE = b"PMEMOBJ\0"
+_IDENTITY_AT = 24
+_IDENTITY_SIZE = 16
 _LAYOUT_AT = 4096
 _LAYOUT_SIZE = 1024
 
@@ -112,12 +115,18 @@ class PoolFile:
             for name in others:
                 os.chmod(name, mode)
 
+    def sync_folders(self) -> None:
+        """Have the disk hold the names of an elastic pool's files."""
+        if self.parts is not None:
+            for folder in (self.parts, self.path):
+                sync(folder)
+
     def finish_folders(self, mode: int) -> None:
         """Make an elastic pool's directories searchable where files of *mode* are readable."""
         if self.parts is not None:
             for folder in (self.parts, self.path):
                 os.chmod(folder, mode | (mode & 0o444) >> 2)
-                sync(folder)
+            self.sync_folders()
 
     def open(self, policy: int, reservation: int = RESERVATION) -> object:
         """Open the pool in the core; gives the ``pmo_pool *``.
@@ -231,6 +240,17 @@ def full_path(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(name)
 
 
+def identity(file: PoolFile) -> bytes | None:
+    """What a pool has in common with its copies, and with no other pool; None: not readable."""
+    with suppress(OSError, IndexError):
+        with open(file.files()[0], "rb") as first:
+            head = first.read(_IDENTITY_AT + _IDENTITY_SIZE)
+        found = head[_IDENTITY_AT:]
+        if head.startswith(_SIGNATURE) and len(found) == _IDENTITY_SIZE and any(found):
+            return found
+    return None
+
+
 def is_own(file: PoolFile) -> bool:
     """Could nobody but this user, and the system's administrator, have written the pool's files?"""
     names = file.files()
@@ -262,12 +282,12 @@ def _is_private_group(number: int) -> bool:
 
 
 def boot_id() -> str:
-    """The kernel's name for the time since the machine was started."""
+    """The kernel's name for the time since the machine was started; if unknown, a new one."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
     except OSError:
-        return "unknown"
+        return f"unknown {os.urandom(8).hex()}"
 
 
 def locate(path: str | os.PathLike[str], write: bool = True) -> PoolFile:

@@ -10,16 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
-__all__ = ["BYTES", "ByteProgress", "Progress", "Watcher", "reporting", "reporting_bytes", "watch"]
+__all__ = ["COPY", "Progress", "Watcher", "reporting", "watch"]
 
 Progress: TypeAlias = Callable[[str, int, "int | None"], object]
 """Called with the phase, the steps done and, where it is known, their total."""
 
-ByteProgress: TypeAlias = Callable[[int, int], object]
-"""Called with the bytes done, and in all."""
-
-BYTES = "bytes"
-"""The phase of work that counts bytes."""
+COPY = "copy"
+"""The phase whose steps are bytes."""
 
 Watcher: TypeAlias = Callable[[str], "AbstractContextManager[Progress]"]
 """Called with what the work is; its context lasts as long as the work."""
@@ -41,15 +38,3 @@ def reporting(work: str, progress: Progress | None = None) -> Iterator[Progress 
     else:
         with _watcher(work) as watched:
             yield watched
-
-
-@contextmanager
-def reporting_bytes(
-    work: str, progress: ByteProgress | None = None
-) -> Iterator[ByteProgress | None]:
-    """As reporting, for work of one phase that counts bytes."""
-    if progress is not None or _watcher is None:
-        yield progress
-    else:
-        with _watcher(work) as watched:
-            yield lambda done, total: watched(BYTES, done, total)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -18,12 +19,17 @@ from pmemobj.collector import collect
 from pmemobj.errors import PmemobjError, PoolCorruptedError, PoolSystemError
 from pmemobj.manager import MemoryManager
 from pmemobj.poolfile import PARTS_NAME, PoolFile
+from pmemobj.scratch import Scratch
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+
+    from pmemobj.progress import Progress
 
 __all__ = ["Settled", "main", "settle"]
+
+INTERVAL = 0.05
+"""Seconds between two reports of progress."""
 
 _PROGRAM = """
 import json, sys
@@ -49,15 +55,15 @@ class Settled:
 
 
 def settle(
-    file: PoolFile, told: Callable[[int, int], object], allow_pickle: bool | None
+    file: PoolFile, progress: Progress | None, allow_pickle: bool | None, look: bool = False
 ) -> Settled:
     """Verify the pool *file*, recover it, and mark it as clean. O(pool).
 
     It stays marked as in use if classes are missing: only they know what is garbage.
 
     Args:
-        told: called with the steps done, and their number.
         allow_pickle: import modules that the pool names; None: if it says that this user made it.
+        look: verify it alone, and leave its files as they are.
 
     Raises:
         PoolCorruptedError: it does not verify; says where.
@@ -81,7 +87,7 @@ def settle(
             start_new_session=True,  # Ctrl-C is this process's to deal with
         ) as process:
             try:
-                answer = _converse(process, file, told, allow_pickle)
+                answer = _converse(process, file, progress, allow_pickle, look)
             except BaseException:
                 process.kill()
                 raise
@@ -102,8 +108,9 @@ def settle(
 def _converse(
     process: subprocess.Popen[bytes],
     file: PoolFile,
-    told: Callable[[int, int], object],
+    progress: Progress | None,
     allow_pickle: bool | None,
+    look: bool,
 ) -> dict[str, Any] | None:
     import json
 
@@ -112,6 +119,7 @@ def _converse(
         "path": os.fsencode(file.path).decode("latin-1"),
         "elastic": file.elastic,
         "allow_pickle": allow_pickle,
+        "look": look,
     }
     try:
         with cast("IO[bytes]", process.stdin) as stream:
@@ -122,7 +130,8 @@ def _converse(
         answer = json.loads(line)
         if isinstance(answer, dict):
             return answer
-        told(*answer)
+        if progress is not None:
+            progress(*answer)
     return None
 
 
@@ -131,7 +140,7 @@ def main(request: dict[str, Any]) -> None:
     path = os.fsdecode(request["path"].encode("latin-1"))
     file = PoolFile(path, os.path.join(path, PARTS_NAME) if request["elastic"] else None)
     try:
-        answer = _settle_here(file, request["allow_pickle"])
+        answer = (_look_at if request["look"] else _settle_here)(file, request["allow_pickle"])
     except PmemobjError as error:
         answer = {"problem": str(error)}
     _say(answer)
@@ -144,16 +153,53 @@ def _say(what: object) -> None:
     sys.stdout.flush()
 
 
+def _open(file: PoolFile, policy: int, allow_pickle: bool | None) -> MemoryManager:
+    mm = MemoryManager(file.open(policy))
+    mm.allow_pickle = mm.creator == os.geteuid() if allow_pickle is None else allow_pickle
+    return mm
+
+
 def _settle_here(file: PoolFile, allow_pickle: bool | None) -> dict[str, Any]:
-    mm = MemoryManager(file.open(lib.PMO_POLICY_PROCESS))
+    mm = _open(file, lib.PMO_POLICY_PROCESS, allow_pickle)
     try:
-        mm.allow_pickle = mm.creator == os.geteuid() if allow_pickle is None else allow_pickle
-        report = check_pool(mm)
-        if not report.ok:
-            return {"problem": report.problems[0]}
-        collect(mm)
-        if not report.classes_missing:
-            mm.close()
+        found = _verify(mm)
+        if "problem" not in found:
+            collect(mm, progress=_relay())
+            if not found["missing"]:
+                mm.close()
     finally:
         mm.abandon()
+    return found
+
+
+def _look_at(file: PoolFile, allow_pickle: bool | None) -> dict[str, Any]:
+    scratch = Scratch(file)
+    try:
+        mm = _open(scratch.file, lib.PMO_POLICY_SCRATCH, allow_pickle)
+        try:
+            return _verify(mm)
+        finally:
+            mm.abandon()
+    finally:
+        scratch.remove()
+
+
+def _verify(mm: MemoryManager) -> dict[str, Any]:
+    report = check_pool(mm, _relay())
+    if not report.ok:
+        return {"problem": report.problems[0]}
     return {"objects": report.objects, "missing": report.classes_missing}
+
+
+def _relay() -> Progress:
+    """Passes progress on, but not more often than anybody can see."""
+    last = 0.0
+
+    def relay(phase: str, done: int, total: int | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > INTERVAL:
+            last = now
+            _say([phase, done, total])
+
+    return relay

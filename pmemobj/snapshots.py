@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from pmemobj.drafts import drafting, publish
 from pmemobj.errors import (
     InvalidArgumentError,
     NotAPoolError,
+    PmemobjError,
     PoolCorruptedError,
     PoolError,
     PoolNotFoundError,
@@ -27,22 +28,30 @@ from pmemobj.poolfile import (
     from_system,
     full_path,
     held,
+    identity,
     is_own,
     locate,
     looks_elastic,
 )
-from pmemobj.progress import reporting_bytes
+from pmemobj.progress import COPY, reporting
 from pmemobj.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pmemobj.manager import MemoryManager
-    from pmemobj.progress import ByteProgress
+    from pmemobj.progress import Progress
 
-__all__ = ["SnapshotReport", "restore", "take_snapshot"]
+__all__ = ["SnapshotReport", "newest_good", "restore", "take_snapshot"]
 
 ATTEMPTS = 3
+REMEMBERED = 8
+"""Snapshots in other directories whose places are kept with a pool."""
+
+CANDIDATES = 3
+"""Snapshots that are verified, in search of a good one."""
+
+_ATTRIBUTE = "user.pmemobj.snapshots"
 
 
 @dataclass(frozen=True)
@@ -71,30 +80,21 @@ class SnapshotReport:
     classes_missing: tuple[str, ...] = ()
 
 
-class _Told:
-    """Progress over all steps: a byte counts when it is copied, and again when it is verified."""
+class _Copied:
+    """Tells how many of *size* bytes have been copied."""
 
-    def __init__(self, progress: ByteProgress | None, size: int) -> None:
+    def __init__(self, progress: Progress | None, size: int) -> None:
         self._progress = progress
         self._size = size
-        self._copied = 0
-
-    def copied(self, count: int) -> None:
-        self._copied += count
-        self._tell(min(self._copied, self._size))
+        self._done = 0
 
     def again(self) -> None:
-        self._copied = 0
+        self._done = 0
 
-    def verified(self, done: int, total: int) -> None:
-        self._tell(self._size + self._size * done // max(total, 1))
-
-    def end(self) -> None:
-        self._tell(2 * self._size)
-
-    def _tell(self, done: int) -> None:
+    def add(self, count: int) -> None:
+        self._done += count
         if self._progress is not None:
-            self._progress(done, 2 * self._size)
+            self._progress(COPY, self._done, max(self._done, self._size))
 
 
 def take_snapshot(
@@ -102,7 +102,7 @@ def take_snapshot(
     file: PoolFile,
     path: str | os.PathLike[str],
     overwrite: bool,
-    progress: ByteProgress | None,
+    progress: Progress | None,
 ) -> SnapshotReport:
     """See PersistentObjectPool.snapshot."""
     started = time.perf_counter()
@@ -117,16 +117,16 @@ def take_snapshot(
     _refuse_inside(name, file)
     paused = 0.0
 
-    def copy(copying: PoolCopy, told: _Told) -> None:
+    def copy(copying: PoolCopy, copied: _Copied) -> None:
         nonlocal paused
         copying.prepare()
         with mm.lock:
             stopped = time.perf_counter()
-            _copy_still(mm, copying, told)
+            _copy_still(mm, copying, copied)
             paused = time.perf_counter() - stopped
 
     try:
-        with reporting_bytes("snapshot", progress) as told:
+        with reporting("snapshot", progress) as told:
             report = _make_copy(
                 file, name, overwrite, told, copy, allow_pickle=mm.allow_pickle, restored=False
             )
@@ -136,6 +136,7 @@ def take_snapshot(
             f"the pool is damaged ({error}), so no snapshot of it was made; check() tells more",
             file.path,
         ) from None
+    _remember(file, name)
     return replace(report, seconds=time.perf_counter() - started, paused=paused)
 
 
@@ -144,7 +145,7 @@ def restore(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    progress: ByteProgress | None = None,
+    progress: Progress | None = None,
 ) -> SnapshotReport:
     """Make the pool *path* of a snapshot, which is left as it is. O(pool).
 
@@ -153,7 +154,8 @@ def restore(
 
     Args:
         overwrite: replace the pool, or the file, that is at *path*.
-        progress: called with ``(bytes done, bytes in all)``; each byte is copied and verified.
+        progress: called with ``(phase, done, total or None)``: ``"copy"`` and its bytes, then
+            what check() and gc() tell of the copy.
 
     Raises:
         PoolExistsError: something is at *path* already.
@@ -167,14 +169,14 @@ def restore(
     name = _target(path, overwrite)
     _refuse_inside(name, source)
 
-    def copy(copying: PoolCopy, told: _Told) -> None:
+    def copy(copying: PoolCopy, copied: _Copied) -> None:
         copying.prepare()
         if not copying.shared:
-            copying.run(told.copied)
+            copying.run(copied.add)
         copying.allocate()
 
     try:
-        with held(source, shared=True), reporting_bytes("restoring", progress) as told:
+        with held(source, shared=True), reporting("restoring", progress) as told:
             trust = None if is_own(source) else False
             report = _make_copy(
                 source, name, overwrite, told, copy, allow_pickle=trust, restored=True
@@ -215,24 +217,22 @@ def _make_copy(
     source: PoolFile,
     name: str,
     overwrite: bool,
-    progress: ByteProgress | None,
-    copy: Callable[[PoolCopy, _Told], None],
+    progress: Progress | None,
+    copy: Callable[[PoolCopy, _Copied], None],
     *,
     allow_pickle: bool | None,
     restored: bool,
 ) -> SnapshotReport:
     try:
         with drafting(name) as draft, PoolCopy(source, draft) as copying:
-            told = _Told(progress, copying.size)
-            copy(copying, told)
-            settled = settle(copying.file, told.verified, allow_pickle)
+            copy(copying, _Copied(progress, copying.size))
+            settled = settle(copying.file, progress, allow_pickle)
             copying.finish(least=0o600 if restored else 0)
             size = sum(os.stat(part).st_size for part in copying.file.files())
             with ExitStack() as stack:
                 if overwrite and os.path.lexists(name):
                     stack.enter_context(_replaceable(name))
                 publish(draft, name, replace=overwrite)
-            told.end()
     except PoolError:
         raise
     except FileExistsError:
@@ -262,7 +262,7 @@ def _replaceable(name: str) -> ExitStack:
     return stack
 
 
-def _copy_still(mm: MemoryManager, copying: PoolCopy, told: _Told) -> None:
+def _copy_still(mm: MemoryManager, copying: PoolCopy, copied: _Copied) -> None:
     """Copy while nothing changes. Caller: holds the lock.
 
     A transaction that another thread has open does not matter: the copy's undo log has what
@@ -270,8 +270,8 @@ def _copy_still(mm: MemoryManager, copying: PoolCopy, told: _Told) -> None:
     """
     for _ in range(ATTEMPTS):
         before = _work(mm)
-        told.again()
-        copying.run(told.copied)
+        copied.again()
+        copying.run(copied.add)
         if _work(mm) == before:
             return
     raise TransactionError(
@@ -284,3 +284,60 @@ def _work(mm: MemoryManager) -> bytes:
     counters = ffi.new("pmo_counters *")
     lib.pmo_count(mm.ctx, counters)
     return bytes(ffi.buffer(counters))
+
+
+# ---- finding them again ------------------------------------------------------------------
+
+
+def newest_good(file: PoolFile) -> str | None:
+    """The newest snapshot of the pool *file* that verifies, or None. O(its size).
+
+    Looks at the pools of the same identity that are beside it, and where its last snapshots
+    were made. Neither is changed. The pool itself may be damaged beyond recognition.
+    """
+    found = {}
+    own = identity(file)
+    remembered = _remembered(file.path)
+    for path in (*_beside(file.path), *remembered):
+        with suppress(PmemobjError, OSError):
+            snapshot = locate(path, write=False)
+            parts = [os.stat(part) for part in snapshot.files()]
+            owned = all(part.st_uid == os.stat(file.path).st_uid for part in parts)
+            unknown = own is None and path in remembered
+            if owned and (unknown or identity(snapshot) == own):
+                found[os.path.realpath(path)] = max(part.st_mtime_ns for part in parts), snapshot
+    found.pop(os.path.realpath(file.path), None)
+    for _, snapshot in sorted(found.values(), key=lambda one: one[0], reverse=True)[:CANDIDATES]:
+        with suppress(PmemobjError, OSError):
+            settle(snapshot, None, allow_pickle=False, look=True)
+            return snapshot.path
+    return None
+
+
+def _beside(path: str) -> list[str]:
+    folder = os.path.dirname(path)
+    with suppress(OSError):
+        with os.scandir(folder) as entries:
+            return [
+                entry.path
+                for entry in entries
+                if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            ]
+    return []
+
+
+def _remembered(path: str) -> list[str]:
+    try:
+        return [os.fsdecode(name) for name in os.getxattr(path, _ATTRIBUTE).split(b"\0") if name]
+    except OSError:  # none, or a file system that has no such attributes
+        return []
+
+
+def _remember(file: PoolFile, snapshot: str) -> None:
+    """Keep with the pool where a snapshot of it was made, unless that is beside it."""
+    if os.path.dirname(snapshot) == os.path.dirname(file.path):
+        return
+    others = [path for path in _remembered(file.path) if path != snapshot]
+    names = [snapshot, *others][:REMEMBERED]
+    with suppress(OSError):
+        os.setxattr(file.path, _ATTRIBUTE, b"\0".join(map(os.fsencode, names)))

@@ -680,6 +680,75 @@ def test_missing_classes_are_told(closed: Path) -> None:
         assert pool.recovery.classes_missing == ("__main__:Gone",)
 
 
+# ---- what is on the disk ----
+
+CACHESTAT = 451  # the same number on every architecture
+RUN_TIME = 8192
+"""Bytes at the start in which libpmemobj keeps pointers, which it resets after the last write."""
+
+
+def unwritten(path: Path) -> int:
+    """Pages of the pool's file, past RUN_TIME, that the kernel has not written to the disk."""
+
+    class Range(ctypes.Structure):
+        _fields_ = [("at", ctypes.c_uint64), ("size", ctypes.c_uint64)]
+
+    class Pages(ctypes.Structure):
+        names = ("cached", "dirty", "being_written", "evicted", "recently")
+        _fields_ = [(name, ctypes.c_uint64) for name in names]
+
+    name = subprocess.run(
+        ["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True
+    ).stdout
+    if name.strip() in ("tmpfs", "ramfs", "overlayfs"):
+        pytest.skip(f"{name.strip()} has no disk of its own")
+    found = Pages()
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(path, "rb") as file:
+        if libc.syscall(
+            CACHESTAT, file.fileno(), ctypes.byref(Range(RUN_TIME, 0)), ctypes.byref(found), 0
+        ):
+            pytest.skip("this kernel has no cachestat")
+    return found.dirty + found.being_written
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+@pytest.mark.parametrize("elastic", [False, True])
+@pytest.mark.parametrize("how", ["close", "with", "exit"])
+def test_closing_leaves_everything_on_the_disk(
+    path: Path, durability: str, elastic: bool, how: str
+) -> None:
+    run(
+        """
+        import sys, pmemobj
+        path, durability, elastic, how = sys.argv[1:]
+        pool = pmemobj.create(path, durability=durability, elastic=elastic == "True")
+        pool.root = [b"x" * 3_000_000, list(range(1000))]
+        pool.root.append(1)
+        if how == "close":
+            pool.close()
+        elif how == "with":
+            with pool:
+                pool.root.append(2)
+        """,
+        path,
+        durability,
+        elastic,
+        how,
+    )
+    for file in poolfile.locate(path).files():
+        assert unwritten(Path(file)) == 0
+
+
+def test_what_is_not_closed_is_not_written_at_once(path: Path) -> None:
+    """What the test above looks at does change; where it does not, the test shows nothing."""
+    with pmemobj.create(path) as pool:
+        before = unwritten(path)
+        pool.root = [b"x" * 3_000_000]
+        assert unwritten(path) > before + 500
+    assert unwritten(path) == 0
+
+
 # ---- another boot ----
 
 

@@ -16,7 +16,8 @@ from processes import run
 from ring_buffer import FloatRing
 
 import pmemobj
-from pmemobj import copying, drafts, settling
+from pmemobj import copying, drafts, settling, snapshots
+from pmemobj.poolfile import PoolFile, boot_id
 
 CONTENT = {"numbers": list(range(2000)), "text": "long enough for the heap " * 3, "set": {1, 2}}
 OTHER = ["other"]
@@ -212,13 +213,16 @@ def test_a_class_that_only_this_process_has(
 
 @both
 def test_progress(live: pmemobj.PersistentObjectPool, copy: Path) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int | None]] = []
     report = live.snapshot(copy, progress=lambda *step: told.append(step))
-    assert {total for _, total in told} == {2 * report.bytes}
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1][0] == 2 * report.bytes
+    copied = [step for step in told if step[0] == "copy"]
+    assert {total for _, _, total in copied} == {report.bytes}
+    assert [done for _, done, _ in copied] == sorted(done for _, done, _ in copied)
+    assert copied[-1][1] == report.bytes
+    assert {phase for phase, _, _ in told} >= {"copy", "verify"}
+    del told[:]
     pmemobj.restore(copy, copy.parent / "other.pmem", progress=lambda *step: told.append(step))
-    assert told[-1][0] == 2 * report.bytes
+    assert ("copy", report.bytes, report.bytes) in told
 
 
 @both
@@ -231,8 +235,8 @@ def test_an_interrupt_anywhere_leaves_what_was_there(
     for stop in range(100):
         steps = iter(range(stop))
 
-        def interrupt(done: int, total: int, steps: Iterator[int] = steps) -> None:
-            if done < total and next(steps, None) is None:
+        def interrupt(*step: object, steps: Iterator[int] = steps) -> None:
+            if next(steps, None) is None:
                 raise KeyboardInterrupt
 
         try:
@@ -279,7 +283,7 @@ def test_a_change_while_it_is_copied_makes_it_copied_again(
     """Other threads have to wait; the progress function does not."""
     changes = iter(["late"])
 
-    def change(done: int, total: int) -> None:
+    def change(*step: object) -> None:
         for key in changes:
             live.root[key] = 1
 
@@ -290,8 +294,8 @@ def test_a_change_while_it_is_copied_makes_it_copied_again(
 def test_changes_without_end_while_it_is_copied(
     live: pmemobj.PersistentObjectPool, copy: Path
 ) -> None:
-    def change(done: int, total: int) -> None:
-        live.root["late"] = done
+    def change(*step: object) -> None:
+        live.root["late"] = step
 
     with pytest.raises(pmemobj.TransactionError, match="again and again"):
         live.snapshot(copy, progress=change)
@@ -456,13 +460,9 @@ def test_of_a_damaged_pool(live: pmemobj.PersistentObjectPool, copy: Path) -> No
 
 
 def damage(path: Path) -> None:
+    """Change a string; there may be remains of it that are no part of the pool any more."""
     for file in files(path):
-        data = file.read_bytes()
-        at = data.find(b"long enough")
-        if at >= 0:
-            with open(file, "r+b") as damaged:
-                damaged.seek(at)
-                damaged.write(b"wrong")
+        file.write_bytes(file.read_bytes().replace(b"long enough", b"wrong, long"))
 
 
 @pytest.mark.parametrize("answer", ["", "sys.exit(3)", "os.kill(os.getpid(), 9)"])
@@ -607,7 +607,7 @@ def test_the_draft_of_a_process_at_work_stays(
 ) -> None:
     found = []
 
-    def another(done: int, total: int) -> None:
+    def another(*step: object) -> None:
         if not found:
             found.extend(entry for entry in os.listdir(copy.parent) if entry.endswith(".draft"))
             pmemobj.create(copy.parent / "other.pmem").close()
@@ -634,7 +634,7 @@ def test_a_planted_link_is_not_followed(
 def test_drafts_are_private(live: pmemobj.PersistentObjectPool, copy: Path) -> None:
     modes = set()
 
-    def look(done: int, total: int) -> None:
+    def look(*step: object) -> None:
         for entry in copy.parent.iterdir():
             if entry.name.endswith(".draft"):
                 modes.add(stat.S_IMODE(entry.stat().st_mode))
@@ -645,3 +645,87 @@ def test_drafts_are_private(live: pmemobj.PersistentObjectPool, copy: Path) -> N
     finally:
         os.umask(before)
     assert modes == {0o700}
+
+
+# ---- finding them again, when the pool is lost ----
+
+
+def lose(path: Path) -> None:
+    """Another boot, and pages that do not fit together."""
+    run(
+        """
+        import os, sys, pmemobj
+        pool = pmemobj.open(sys.argv[1])
+        os._exit(0)
+        """,
+        path,
+    )
+    this = boot_id().encode()
+    for file in files(path):
+        file.write_bytes(file.read_bytes().replace(this, this[::-1]))
+    damage(path)
+
+
+@both
+def test_a_lost_pool_names_its_newest_good_snapshot(
+    live: pmemobj.PersistentObjectPool, copy: Path, tmp_path: Path
+) -> None:
+    for name in ("oldest", "newest", "damaged"):
+        live.root["name"] = name
+        live.snapshot(tmp_path / name)
+    damage(tmp_path / "damaged")
+    stranger = pmemobj.create(tmp_path / "of another pool")
+    stranger.close()
+    live.close()
+    before = state(tmp_path / "newest")
+    lose(Path(live.path))
+    with pytest.raises(pmemobj.PoolCorruptedError, match="newest good snapshot") as caught:
+        pmemobj.open(live.path)
+    assert caught.value.snapshot == str(tmp_path / "newest")
+    assert f"restore({caught.value.snapshot!r}, {live.path!r}, overwrite=True)" in str(caught.value)
+    assert state(tmp_path / "newest") == before
+    pmemobj.restore(caught.value.snapshot, live.path, overwrite=True)
+    with pmemobj.open(live.path) as again:
+        assert again.root["name"] == "newest"
+
+
+def test_a_lost_pool_without_snapshots(live: pmemobj.PersistentObjectPool, tmp_path: Path) -> None:
+    pmemobj.create(tmp_path / "of another pool").close()
+    live.close()
+    lose(Path(live.path))
+    with pytest.raises(pmemobj.PoolCorruptedError, match="No good snapshot") as caught:
+        pmemobj.open(live.path)
+    assert caught.value.snapshot is None
+
+
+def test_snapshots_elsewhere_are_remembered(
+    live: pmemobj.PersistentObjectPool, copy: Path, tmp_path: Path
+) -> None:
+    try:
+        os.setxattr(live.path, "user.pmemobj.test", b"")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    for number in range(10):
+        (tmp_path / str(number)).mkdir()
+    for number in (*range(10), 5):
+        live.snapshot(tmp_path / str(number) / "copy", overwrite=True)
+    live.close()
+    with open(live.path, "r+b") as file:
+        file.write(bytes(4096))
+    for expected in ("5", "9", "8"):
+        with pytest.raises(pmemobj.NotAPoolError):
+            pmemobj.open(live.path)
+        assert snapshots.newest_good(PoolFile(live.path)) == str(tmp_path / expected / "copy")
+        (tmp_path / expected / "copy").unlink()
+
+
+def test_a_pool_that_libpmemobj_refuses_names_a_snapshot(
+    live: pmemobj.PersistentObjectPool, tmp_path: Path
+) -> None:
+    live.snapshot(tmp_path / "snapshot")
+    live.close()
+    with open(live.path, "r+b") as file:
+        file.seek(200)
+        file.write(b"damage in the header")
+    with pytest.raises(pmemobj.NotAPoolError, match=r"newest good snapshot is .*/snapshot"):
+        pmemobj.open(live.path)

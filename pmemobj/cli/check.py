@@ -29,17 +29,7 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Verify the pool: 0 when it is sound, 1 when damage was found."""
     with pmemobj.open(args.path, allow_pickle=args.allow_pickle) as pool:
-        report = pool.check(progress=_progress(terminal))
+        report = pool.check(progress=terminal.progress)
         terminal.settle()
         terminal.show(check_summary(os.fspath(pool.path), report))
     return 0 if report.ok else 1
-
-
-def _progress(terminal: Terminal) -> Any:
-    if not terminal.interactive:
-        return None
-
-    def show(phase: str, done: int, total: int | None) -> None:
-        terminal.rewrite(f"{phase}: {done:,}" + (f" of {total:,}" if total else ""))
-
-    return show

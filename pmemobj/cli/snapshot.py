@@ -32,9 +32,7 @@ def _complete(parser: Any, run: Any) -> None:
 def take(args: argparse.Namespace, terminal: Terminal) -> int:
     """Open the pool, which recovers it, and copy it."""
     with pmemobj.open(args.pool) as pool:
-        report = pool.snapshot(
-            args.copy, overwrite=args.overwrite, progress=terminal.progress("snapshot")
-        )
+        report = pool.snapshot(args.copy, overwrite=args.overwrite, progress=terminal.progress)
     terminal.settle()
     terminal.show(snapshot_summary("snapshot", report))
     return 0
@@ -43,7 +41,7 @@ def take(args: argparse.Namespace, terminal: Terminal) -> int:
 def restore(args: argparse.Namespace, terminal: Terminal) -> int:
     """Copy the snapshot to where the pool shall be."""
     report = pmemobj.restore(
-        args.copy, args.pool, overwrite=args.overwrite, progress=terminal.progress("restore")
+        args.copy, args.pool, overwrite=args.overwrite, progress=terminal.progress
     )
     terminal.settle()
     terminal.show(snapshot_summary("restored", report))

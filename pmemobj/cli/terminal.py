@@ -9,10 +9,6 @@ from typing import TextIO
 from pmemobj.display import text
 from pmemobj.display.summary import Summary, Tone
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["Terminal"]
 
 _CODES: dict[str, str] = {
@@ -57,11 +53,9 @@ class Terminal:
             self._stream.write(f"\r\x1b[2K{self._shown(words)}")
             self._stream.flush()
 
-    def progress(self, what: str) -> Callable[[int, int], None] | None:
-        """A function ``(done, total)`` that shows how far *what* has come; on a terminal only."""
-        if not self.interactive:
-            return None
-        return lambda done, total: self.rewrite(f"{what}: {100 * done // max(total, 1)}%")
+    def progress(self, phase: str, done: int, total: int | None) -> None:
+        """Show how far work has come, on a terminal only: what long work takes as *progress*."""
+        self.rewrite(f"{phase}: {done:,}" + (f" of {total:,}" if total else ""))
 
     def settle(self) -> None:
         """Clear what rewrite() left."""

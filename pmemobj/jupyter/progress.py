@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pmemobj.jupyter.configuration import PmemMagics
-from pmemobj.progress import BYTES, Progress
+from pmemobj.progress import COPY, Progress
 
 __all__ = ["Bars"]
 
@@ -71,6 +71,7 @@ def _make(work: str, phase: str, total: int | None) -> Any:
         from tqdm import tqdm
     except ImportError:
         return None
-    unit = {"unit": "B", "unit_divisor": 1024} if phase == BYTES else {"unit": " steps"}
-    words = work if phase == BYTES else f"{work}: {phase}"
-    return tqdm(desc=words, total=total, leave=False, unit_scale=True, file=sys.stderr, **unit)
+    unit = {"unit": "B", "unit_divisor": 1024} if phase == COPY else {"unit": " steps"}
+    return tqdm(
+        desc=f"{work}: {phase}", total=total, leave=False, unit_scale=True, file=sys.stderr, **unit
+    )
