@@ -269,6 +269,9 @@ def _copy_still(mm: MemoryManager, copying: PoolCopy, copied: _Copied) -> None:
     is needed to roll it back, as after a crash at this moment.
     """
     for _ in range(ATTEMPTS):
+        status = lib.pmo_claim(mm.ctx)  # from now on no thread changes anything without the lock
+        if status:
+            mm.finish(status)
         before = _work(mm)
         copied.again()
         copying.run(copied.add)
