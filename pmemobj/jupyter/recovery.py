@@ -24,17 +24,16 @@ def show_recovery(shell: Any, pool: PersistentObjectPool) -> None:
 
 
 def _cell_of(shell: Any, name: str) -> str:
-    """Which cell of an earlier session defined the class *name*, or ""."""
+    """Which cell defined the class *name*, as far as IPython's history tells, or ""."""
     if not name.startswith(_MODULE):
         return ""
     qualname = name[len(_MODULE) :].partition(".")[0]
     # IPython keeps what was run in a database, which may be switched off, locked or broken.
     with suppress(Exception):
-        found = shell.history_manager.search(f"*class {qualname}[(:]*", raw=True, n=1)
-        for session, line, source in found:
-            number = f"In [{line}]" if session else "a cell"
-            first = next(
-                text.strip() for text in source.splitlines() if f"class {qualname}" in text
-            )
-            return f"{number} of an earlier session: {first}"
+        history = shell.history_manager
+        for session, line, source in history.search(f"*class {qualname}[(:]*", raw=True, n=1):
+            when = "" if session == history.session_number else " of an earlier session"
+            lines = source.splitlines()
+            first = next(text.strip() for text in lines if f"class {qualname}" in text)
+            return f"In [{line}]{when}: {first}"
     return ""

@@ -10,8 +10,8 @@ from pmemobj.cli.kernel import Kernel
 class Notebook:
     """A kernel and a short way to run cells that have to succeed."""
 
-    def __init__(self, directory):
-        self.kernel = Kernel(directory)
+    def __init__(self, directory, environment=None):
+        self.kernel = Kernel(directory, environment)
 
     def __call__(self, *lines):
         result = self.kernel.run("\n".join(lines))
@@ -55,8 +55,8 @@ def start(directory):
     """Start further kernels; whatever is left of them ends with the test."""
     started = []
 
-    def start():
-        notebook = Notebook(directory)
+    def start(**environment):
+        notebook = Notebook(directory, environment)
         started.append(notebook)
         notebook("%load_ext pmemobj")
         return notebook

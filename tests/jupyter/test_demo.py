@@ -10,8 +10,6 @@ import nbformat
 import pytest
 
 from pmemobj.cli import main
-from pmemobj.cli.kernel import Kernel
-from pmemobj.cli.notebook import Notebook, find_notebook, source, tags
 from pmemobj.cli.survival import Survival
 from pmemobj.cli.terminal import Terminal
 
@@ -71,29 +69,3 @@ def test_the_verification_notices_what_is_wrong(changed):
 
 def test_a_lost_commit_is_noticed():
     assert verify(BEFORE, {**AFTER, "epochs": 1, "losses": [8.5]}) == 2
-
-
-@pytest.mark.parametrize("name", ["survive.ipynb", "quickstart.ipynb"])
-def test_shipped_notebooks_are_valid_and_hold_no_outputs(name):
-    path = find_notebook(name)
-    nbformat.validate(nbformat.read(path, as_version=4))
-    for cell in json.loads(path.read_text("utf-8"))["cells"]:
-        assert not cell.get("outputs")
-
-
-def test_the_quick_start_runs(tmp_path):
-    notebook = Notebook(find_notebook("quickstart.ipynb"))
-    kernel = Kernel(tmp_path)
-    try:
-        for cell in notebook.code_cells:
-            result = kernel.run(source(cell))
-            assert result.finished
-            assert (result.error is not None) == ("raises-exception" in tags(cell)), result.text
-            notebook.record(cell, result)
-        kernel.shutdown()
-    finally:
-        kernel.stop()
-    last = notebook.code_cells[-1]["outputs"]
-    assert "closed" in last[0]["data"]["text/plain"]
-    notebook.write(tmp_path / "quickstart.ipynb")
-    nbformat.validate(nbformat.read(tmp_path / "quickstart.ipynb", as_version=4))

@@ -183,10 +183,12 @@ def test_interrupts_at_any_moment_leave_everything_whole(notebook):
 
 
 def test_a_pool_held_by_another_kernel_names_it(start, notebook):
-    holder = start()
+    holder = start(JPY_SESSION_NAME="work/analysis.ipynb")
     holder("%pmem_open held.pool", "ws.x = 1")
     refused = notebook.kernel.run("%pmem_open held.pool")
     assert f"{holder.kernel.pid}" in refused.text
+    assert "work/analysis.ipynb" in refused.text
+    assert "%pmem_close there" in refused.text
     assert "Jupyter kernel" in refused.text
     assert refused.text.startswith("UsageError: ")
     assert "Traceback" not in refused.text
@@ -244,3 +246,57 @@ def test_a_kernel_that_ends_by_itself_closes_its_pools(start, notebook):
     first.kernel.wait_dead()
     assert not first.kernel.alive
     assert "recovered" not in notebook("%pmem_open ended.pool", "assert ws.x == 1").text
+
+
+def test_a_class_defined_again_updates_live_instances(notebook):
+    notebook("%pmem_open again.pool", MODEL, "ws.model = ws.new(Model, 21)", "held = ws.model")
+    notebook(MODEL.replace("self.rate * 2", "self.rate * 3").replace("double", "triple"))
+    notebook(
+        "assert held.triple() == 63",
+        "assert ws.model is held",
+        "assert type(held) is Model",
+        "assert not hasattr(held, 'double')",
+    )
+    notebook.fails("class Model(PersistentObject):", "    def half(self): return 1", "1 / 0")
+    notebook("assert held.half() == 1", "assert held.rate == 21")
+
+
+def test_reloading_the_extension_keeps_the_workspace(notebook):
+    notebook("%pmem_open reload.pool", "ws.x = [1]", "x = ws.x")
+    notebook("%reload_ext pmemobj", "%reload_ext pmemobj")
+    assert "1 variable," in notebook("%pmem_open reload.pool", "assert ws.x is x").text
+    notebook("%unload_ext pmemobj", "ws.x.append(2)")
+    assert "not found" in notebook.kernel.run("%pmem_ls").text
+    notebook("%load_ext pmemobj", "%pmem_ls", "assert list(x) == [1, 2]")
+
+
+def test_an_async_cell_is_told_of_a_transaction_across_an_await(notebook):
+    notebook("%pmem_open async.pool", "import asyncio", "ws.x = 0")
+    between = notebook(
+        "with ws.transaction(): ws.x = 1",
+        "await asyncio.sleep(0)",
+        "with ws.transaction(): ws.x = 2",
+    )
+    assert "across an await" not in between.text
+    across = notebook("with ws.transaction():", "    ws.x = 3", "    await asyncio.sleep(0)")
+    assert "across an await" in across.text
+    refused = notebook.kernel.run("%%pmem_transaction\nws.x = 4\nawait asyncio.sleep(0)")
+    assert "cannot span an await" in refused.text
+    notebook("assert ws.x == 3")
+
+
+def test_work_that_takes_long_shows_a_bar(notebook):
+    notebook(
+        "%pmem_open bar.pool",
+        "from pmemobj.jupyter import progress",
+        "from decimal import Decimal",
+        "patience, progress.PATIENCE = progress.PATIENCE, 0.0",
+    )
+    told = notebook("ws.x = [[Decimal(number)] for number in range(20000)]")
+    assert "storing: writing" in told.text
+    assert "checking: mark" in notebook("%pmem_check").text
+    assert "snapshot" in notebook("%pmem_snapshot bar.copy").text
+    notebook("%config PmemMagics.progress = False")
+    assert "checking: mark" not in notebook("%pmem_check").text
+    notebook("%config PmemMagics.progress = True", "progress.PATIENCE = patience")
+    assert "checking: mark" not in notebook("%pmem_gc").text

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 from IPython.core.guarded_eval import EVALUATION_POLICIES
+from IPython.core.history import HistoryManager
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
@@ -339,6 +340,7 @@ def test_reload_and_unload_leave_no_hook(shell):
     shell.good("%load_ext pmemobj")
     once = hooks_of(shell.ip)
     assert once[0].count("PmemMagics") == 1
+    assert once[2] == clean[2], "nothing runs at cells that do not touch the extension"
     for _ in range(3):
         shell.good("%reload_ext pmemobj")
     again = hooks_of(shell.ip)
@@ -469,3 +471,25 @@ def test_a_snapshot_that_cannot_be_restored_leaves_the_workspace(shell, tmp_path
     shell.usage_error("%pmem_restore copy.pool --overwrite")
     assert list(shell.names["ws"].x) == [1]
     shell.good("ws.x.append(2)")
+
+
+LOST = "class Lost(__import__('pmemobj').PersistentObject): pass"
+
+
+def test_a_missing_class_is_told_with_the_cell_that_defined_it(shell, tmp_path):
+    shell.good("%pmem_open lost.pool")
+    shell.ip.run_cell(LOST, store_history=True)
+    shell.good("ws.lost = ws.new(Lost)", "%pmem_close", "del Lost")
+    told = shell.good("%pmem_open lost.pool")
+    assert "run the cell that defines it." in told
+    shell.good("%pmem_close")
+    before = shell.ip.history_manager
+    kept = HistoryManager(shell=shell.ip, hist_file=str(tmp_path / "history"))
+    kept.store_inputs(7, LOST)
+    kept.writeout_cache()
+    shell.ip.history_manager = kept
+    told = shell.good("%pmem_open lost.pool")
+    shell.ip.history_manager = before
+    assert "(In [7]: class Lost(" in " ".join(told.split())
+    shell.good(LOST)
+    assert type(shell.names["ws"].lost) is shell.names["Lost"]
