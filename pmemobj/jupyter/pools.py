@@ -62,6 +62,12 @@ class PoolMagics(Magics):
         action="store_true",
         help="a private look at an existing pool: change what you like, nothing is written",
     )
+    @argument(
+        "--trust",
+        action="store_true",
+        help="load pickles and import modules that the pool names, though others than you could "
+        "have written it",
+    )
     @line_magic
     def pmem_open(self, line: str) -> None:
         """Open a pool, or create it, and bind its variables to ``ws``.
@@ -104,9 +110,13 @@ class PoolMagics(Magics):
         if os.path.lexists(path):
             if size is not None:
                 raise UsageError(f"{path} exists: --size is for a new pool; open it without")
-            if args.scratch:
-                return open_pool(path, scratch=True)
-            return open_pool(path, durability=durability, reservation=reservation)
+            return open_pool(
+                path,
+                durability=durability,
+                scratch=args.scratch,
+                reservation=reservation,
+                allow_pickle=True if args.trust else None,
+            )
         if args.scratch:
             raise UsageError(f"{path} does not exist: --scratch is a look at an existing pool")
         if size is None:

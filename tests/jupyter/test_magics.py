@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 from IPython.core.guarded_eval import EVALUATION_POLICIES
 from IPython.core.history import HistoryManager
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets import Undefined
 from traitlets.config import Config
 
 import pmemobj
+from pmemobj.jupyter.configuration import PmemMagics
+from pmemobj.jupyter.pools import PoolMagics
 from pmemobj.jupyter.session import SESSION
+from pmemobj.jupyter.variables import VariableMagics
 
 
 class Shell:
@@ -471,6 +477,21 @@ def test_a_snapshot_that_cannot_be_restored_leaves_the_workspace(shell, tmp_path
     shell.usage_error("%pmem_restore copy.pool --overwrite")
     assert list(shell.names["ws"].x) == [1]
     shell.good("ws.x.append(2)")
+
+
+def test_the_page_lists_every_magic_option_and_setting(shell):
+    page = (Path(__file__).parents[2] / "docs" / "jupyter.md").read_text("utf-8")
+    for parts in (PoolMagics, VariableMagics):
+        for name in parts.magics["line"]:
+            assert f"`%{name}" in page
+            for action in shell.ip.find_line_magic(name).parser._actions:
+                for option in action.option_strings[-1:]:
+                    assert option in page, f"{name} {option}"
+    assert "`%%pmem_transaction`" in page
+    for name, trait in PmemMagics.class_traits(config=True).items():
+        default = json.dumps(trait.default_value) if trait.default_value is not Undefined else "[]"
+        words = {"true": "True"}.get(default, default)
+        assert f"| `{name}` | `{words}` |" in page
 
 
 LOST = "class Lost(__import__('pmemobj').PersistentObject): pass"
