@@ -26,8 +26,9 @@ def said(cell):
     """What the cell's own code gave: printed, returned, raised; displays are tested elsewhere."""
     words = []
     for output in cell["outputs"]:
-        if output["output_type"] != "display_data":
-            plain = output.get("data", {}).get("text/plain", "")
+        data = output.get("data", {})
+        if "text/html" not in data:
+            plain = data.get("text/plain", "")
             words += [output.get("text", ""), plain, output.get("evalue", "")]
     return ["".join(each) for each in words]
 
