@@ -397,6 +397,13 @@ int pmo_table_delete_named(pmo_pool *pool, uint64_t offset, const char *key,
                            int64_t key_length);
 int pmo_table_update(pmo_pool *pool, uint64_t offset, const pmo_keys *keys,
                      const pmo_batch *values);
+/* Delete every key that is there; the others are passed by. O(keys), and one snapshot for
+ * each unless a large part goes: that is a new body. */
+int pmo_table_delete_many(pmo_pool *pool, uint64_t offset, const pmo_keys *keys);
+/* places[i] = position of key i, -1 if it is not there. values, unless NULL, gets those of
+ * the keys that are there, in turn. */
+int pmo_table_places(pmo_pool *pool, uint64_t offset, const pmo_keys *keys, int64_t *places,
+                     pmo_batch *values);
 int pmo_table_clear(pmo_pool *pool, uint64_t offset);
 /* Live entries at positions start..stop-1, in order; *next is the position after
  * the last one looked at (it may stop early). Holes before the first entry are not looked

@@ -55,7 +55,7 @@ static int replace(pmo_pool *pool, pmo_change *change, uint64_t i, const pmo_pai
     return PMO_OK;
 }
 
-static int put(pmo_pool *pool, pmo_change *change, const pmo_pair *pair) {
+int pmo_pair_put(pmo_pool *pool, pmo_change *change, const pmo_pair *pair) {
     pmo_key key;
     uint64_t entry;
     uint64_t slot;
@@ -75,7 +75,7 @@ static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair
     PMO_TRY(pmo_pair_valid(&change.table, pair));
     change.more_entries = 1;
     change.more_heap = pmo_pair_key_need(pair) + pmo_pair_value_need(&change.table, pair);
-    PMO_TRY(put(pool, &change, pair));
+    PMO_TRY(pmo_pair_put(pool, &change, pair));
     pmo_change_store(pool, &change);
     return PMO_OK;
 }
@@ -122,6 +122,11 @@ int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t 
 
 /* ---- deleting ---- */
 
+/* Snapshot entries that are about to change, unless this transaction made them. */
+static int save(pmo_pool *pool, const pmo_change *change, void *place, uint64_t size) {
+    return change->new_body ? PMO_OK : pmo_undo(pool, place, size);
+}
+
 /* Free a slot and move back those behind it that were pushed past it. */
 static int close_gap(pmo_pool *pool, const pmo_change *change, uint64_t gap) {
     const pmo_table *table = &change->table;
@@ -149,14 +154,16 @@ static int close_gap(pmo_pool *pool, const pmo_change *change, uint64_t gap) {
 
 /* Take back the last entry, which was just emptied, and the holes before it. Later
  * in the same transaction they may be written as fresh, so they are snapshotted. */
-static int trim(pmo_pool *pool, pmo_table *table) {
+static int trim(pmo_pool *pool, pmo_change *change) {
+    pmo_table *table = &change->table;
     uint64_t last = table->used - 1;
     uint64_t used = last;
     while (used > 0 && pmo_table_entry(table, used - 1)->key.tag == PMO_EMPTY) {
         used--;
     }
     if (used < last) {
-        PMO_TRY(pmo_undo(pool, pmo_table_entry(table, used), (last - used) * table->stride));
+        PMO_TRY(
+            save(pool, change, pmo_table_entry(table, used), (last - used) * table->stride));
     }
     table->used = used;
     return PMO_OK;
@@ -164,7 +171,8 @@ static int trim(pmo_pool *pool, pmo_table *table) {
 
 /* Keep the number of the first live entry in the hole before it, if that is entry 0: who
  * always deletes the first one is then led past the holes. Each is passed once here. */
-static int note_first(pmo_pool *pool, const pmo_table *table, uint64_t emptied) {
+static int note_first(pmo_pool *pool, const pmo_change *change, uint64_t emptied) {
+    const pmo_table *table = &change->table;
     uint64_t first = 0;
     PMO_TRY(pmo_table_first(pool, table, &first));
     if (emptied != first) {
@@ -175,17 +183,17 @@ static int note_first(pmo_pool *pool, const pmo_table *table, uint64_t emptied) 
     }
     pmo_set_entry *zeroth = pmo_table_entry(table, 0);
     if (emptied > 0) {
-        PMO_TRY(pmo_undo(pool, &zeroth->hash, sizeof zeroth->hash));
+        PMO_TRY(save(pool, change, &zeroth->hash, sizeof zeroth->hash));
     }
     zeroth->hash = first;
     return PMO_OK;
 }
 
-static int delete_entry(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t slot) {
+int pmo_entry_delete(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t slot) {
     pmo_table *table = &change->table;
     pmo_set_entry *entry = pmo_table_entry(table, i);
     PMO_TRY(pmo_change_save_state(pool, change));
-    PMO_TRY(pmo_undo(pool, entry, table->stride));
+    PMO_TRY(save(pool, change, entry, table->stride));
     if (table->slots) {
         PMO_TRY(close_gap(pool, change, slot));
     }
@@ -195,7 +203,7 @@ static int delete_entry(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t
     }
     memset(entry, 0, table->stride);
     table->length--;
-    return i == table->used - 1 ? trim(pool, table) : note_first(pool, table, i);
+    return i == table->used - 1 ? trim(pool, change) : note_first(pool, change, i);
 }
 
 static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair *pair) {
@@ -207,7 +215,7 @@ static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const p
     PMO_TRY(pmo_value_valid(pair->key.tag, pair->key.number, pair->key.data));
     PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
     PMO_TRY(pmo_table_locate(pool, &change.table, &key, &entry, &slot));
-    PMO_TRY(delete_entry(pool, &change, entry, slot));
+    PMO_TRY(pmo_entry_delete(pool, &change, entry, slot));
     PMO_TRY(pmo_change_shrink(pool, &change));
     pmo_change_store(pool, &change);
     return PMO_OK;
@@ -244,108 +252,4 @@ int pmo_table_clear(pmo_pool *pool, uint64_t offset) {
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     return pmo_op_end(pool, &op, clear(pool, offset));
-}
-
-/* ---- many pairs ---- */
-
-typedef struct batch_cursor {
-    const pmo_batch *batch;
-    uint64_t i;
-    uint64_t data;
-} batch_cursor;
-
-static int next_value(batch_cursor *at, pmo_value *value) {
-    const pmo_batch *batch = at->batch;
-    *value = (pmo_value){
-        .tag = batch->tags ? batch->tags[at->i] : batch->tag,
-        .number = batch->numbers[at->i],
-    };
-    at->i++;
-    if (value->tag >= PMO_STR) {
-        if (value->number < 0 || (uint64_t)value->number > batch->data_length - at->data) {
-            return PMO_EINVAL;
-        }
-        value->data = value->number ? batch->data + at->data : "";
-        at->data += (uint64_t)value->number;
-    }
-    return PMO_OK;
-}
-
-typedef struct pair_cursor {
-    const pmo_keys *source;
-    batch_cursor keys;
-    batch_cursor values;
-    uint64_t canon;
-} pair_cursor;
-
-static pair_cursor pairs_of(const pmo_keys *keys, const pmo_batch *values) {
-    return (pair_cursor){
-        .source = keys, .keys = {.batch = &keys->values}, .values = {.batch = values}};
-}
-
-static int next_pair(pair_cursor *at, pmo_pair *pair) {
-    const int64_t *lengths = at->source->canon_lengths;
-    int64_t length = lengths ? lengths[at->keys.i] : 0;
-    pair->canon_length = length > 0 ? (uint64_t)length : 0;
-    pair->canon = pair->canon_length ? at->source->canon + at->canon : NULL;
-    at->canon += pair->canon_length;
-    PMO_TRY(next_value(&at->keys, &pair->key));
-    return at->values.batch ? next_value(&at->values, &pair->value) : PMO_OK;
-}
-
-/* Check every pair before the first is written, and sum up what they need. */
-static int measure(pmo_change *change, const pmo_keys *keys, const pmo_batch *values) {
-    pair_cursor at = pairs_of(keys, values);
-    for (uint64_t i = 0; i < keys->values.count; i++) {
-        pmo_pair pair;
-        PMO_TRY(next_pair(&at, &pair));
-        PMO_TRY(pmo_pair_valid(&change->table, &pair));
-        change->more_heap +=
-            pmo_pair_key_need(&pair) + pmo_pair_value_need(&change->table, &pair);
-    }
-    change->more_entries = keys->values.count;
-    return PMO_OK;
-}
-
-/* One snapshot of the whole index where most of its pages change anyway. */
-static int save_index(pmo_pool *pool, pmo_change *change) {
-    const pmo_table *table = &change->table;
-    if (table->slots && change->more_entries >= table->slots / 32 &&
-        change->more_entries <= table->capacity - table->used) {
-        PMO_TRY(pmo_undo(pool, table->index, table->slots * sizeof(uint32_t)));
-        change->index_saved = true;
-    }
-    return PMO_OK;
-}
-
-static int update(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_keys *keys,
-                  const pmo_batch *values) {
-    pmo_change change;
-    PMO_TRY(pmo_change_start(pool, offset, op, &change));
-    if (change.table.layout != PMO_LAYOUT_DICT) {
-        values = NULL;
-    } else if (values == NULL || values->count != keys->values.count) {
-        return PMO_EINVAL;
-    }
-    PMO_TRY(measure(&change, keys, values));
-    change.bulk = true;
-    PMO_TRY(save_index(pool, &change));
-    pair_cursor at = pairs_of(keys, values);
-    for (uint64_t i = 0; i < keys->values.count; i++) {
-        pmo_pair pair;
-        PMO_TRY(next_pair(&at, &pair));
-        PMO_TRY(put(pool, &change, &pair));
-        change.more_entries--;
-        change.more_heap -=
-            pmo_pair_key_need(&pair) + pmo_pair_value_need(&change.table, &pair);
-    }
-    pmo_change_store(pool, &change);
-    return PMO_OK;
-}
-
-int pmo_table_update(pmo_pool *pool, uint64_t offset, const pmo_keys *keys,
-                     const pmo_batch *values) {
-    pmo_op op;
-    PMO_TRY(pmo_op_begin(pool, &op));
-    return pmo_op_end(pool, &op, update(pool, offset, &op, keys, values));
 }

@@ -4,7 +4,8 @@
  *   table_read.c    lookup, reading in order, verification
  *   table_change.c  bodies: room, rebuilding, shrinking
  *   table_publish.c what is done without a transaction
- *   table.c         insertion, replacement, deletion, many pairs
+ *   table.c         insertion, replacement, deletion of one
+ *   table_many.c    the same for many
  */
 #ifndef PMO_TABLE_H
 #define PMO_TABLE_H
@@ -95,6 +96,9 @@ int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change);
 /* After a deletion: a smaller body, when there is little left in this one. A full
  * pool is no failure here. */
 int pmo_change_shrink(pmo_pool *pool, pmo_change *change);
+/* Move to a new body, entries keeping their places, so that nothing needs a snapshot any
+ * more. A full pool is no failure here. */
+int pmo_change_copy(pmo_pool *pool, pmo_change *change);
 /* The slot from which on an entry with this hash is named by the index. */
 int pmo_free_slot(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_t *slot);
 static inline void pmo_name_entry(const pmo_table *table, uint64_t slot, uint64_t i) {
@@ -121,5 +125,12 @@ int pmo_pair_value(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, pmo_c
 int pmo_pair_write(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, uint64_t hash);
 /* Insert or replace without a transaction. PMO_EMISSING: it takes one, nothing was done. */
 int pmo_table_publish(pmo_pool *pool, uint64_t offset, const pmo_pair *pair);
+
+/* ---- table.c: one pair ----------------------------------------------------------------- */
+
+/* Insert or replace. */
+int pmo_pair_put(pmo_pool *pool, pmo_change *change, const pmo_pair *pair);
+/* Empty entry i, which slot of the index names; without shrinking. */
+int pmo_entry_delete(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t slot);
 
 #endif

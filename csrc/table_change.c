@@ -164,6 +164,13 @@ int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change) {
     return rebuild(pool, change, table->capacity, heap, true, &no_body);
 }
 
+int pmo_change_copy(pmo_pool *pool, pmo_change *change) {
+    const pmo_table *table = &change->table;
+    int no_body;
+    int status = rebuild(pool, change, table->capacity, live_heap(table), true, &no_body);
+    return no_body == PMO_EFULL ? PMO_OK : status;
+}
+
 int pmo_change_shrink(pmo_pool *pool, pmo_change *change) {
     const pmo_table *table = &change->table;
     bool holes = table->used > WORTH_SHRINKING && table->used - table->length > table->length;

@@ -34,6 +34,7 @@ _REF = codecs.REF
 _INT = codecs.INT
 _FLOAT = codecs.FLOAT
 _FIRST_PAYLOAD = codecs.FIRST_PAYLOAD_TAG
+_NOWHERE = (codecs.NONE, 0, b"", b"\0")  # canonical bytes that no key has
 _VALUE = ffi.typeof("pmo_value *")
 _READ = 4096
 _PLAIN = {lib.PMO_TYPE_TUPLE: tuple, lib.PMO_TYPE_FROZENSET: frozenset}
@@ -171,6 +172,28 @@ class ValueKeeper(ObjectKeeper):
             return (*derived(value), b"")
         encoded = codecs.encode_key(value)
         return self.encode_special_key(value) if encoded is None else encoded
+
+    def encode_lookup(self, value: Any) -> EncodedKey:
+        """As encode_key, for a key that is looked for; one that cannot be stored is nowhere.
+
+        Unless it equals a value that can be, hash and all: an instance of a subclass of str, a
+        number of a foreign type.
+
+        Raises:
+            TypeError: not hashable.
+        """
+        try:
+            return self.encode_key(value)
+        except ForeignObjectError:
+            return _NOWHERE
+        except UnstorableError:
+            equal = codecs.equal_leaf(value)
+            if equal is None:
+                return _NOWHERE
+            try:
+                return codecs.encode_key(equal) or _NOWHERE
+            except UnstorableError:
+                return _NOWHERE
 
     def encode_special_key(self, value: Any) -> EncodedKey:
         """As encode_key, for keys without a codec: persistent objects, nominated types."""

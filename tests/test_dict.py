@@ -7,8 +7,11 @@ import collections.abc
 import copy
 import datetime
 import math
+import numbers
 import pickle
 import threading
+from collections import namedtuple
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +23,7 @@ from hypothesis import strategies as st
 
 import pmemobj
 from pmemobj import PersistentDict, PersistentObject
+from pmemobj._native import lib
 
 
 def make(pool: Any, values: Any = (), **more: Any) -> PersistentDict:
@@ -487,3 +491,113 @@ def test_behaves_as_a_dict(pool: Any, steps: list[Any]) -> None:
         for key in model:
             assert stored[key] == model[key]
     stored._check()
+
+
+def calls_of(monkeypatch: Any, action: Callable[[], Any], *functions: str) -> int:
+    """How often *action* calls these functions of the core, as far as the tables' code does."""
+    calls = 0
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            nonlocal calls
+            calls += name in functions
+            return getattr(lib, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pmemobj.containers.table.lib", Counting())
+        action()
+    return calls
+
+
+READS = ("pmo_table_find", "pmo_table_read", "pmo_table_places")
+
+
+def test_a_plain_copy_is_read_in_runs(pool: Any, monkeypatch: Any) -> None:
+    pool.root = model = {f"key {i}": i for i in range(6000)}
+    for copied in (dict, lambda d: {**d}, lambda d: {k: d[k] for k in d}, lambda d: d | {}):
+        reads = calls_of(monkeypatch, lambda c=copied: c(pool.root), *READS)
+        assert copied(pool.root) == model
+        assert reads < 40
+
+
+def test_values_read_ahead_are_those_of_now(pool: Any) -> None:
+    pool.root = {i: [i] for i in range(3000)}
+    root = pool.root
+    for key in root:
+        assert root[key] == [key]
+        if key + 1 in root:
+            root[key + 1] = [key + 1]
+    keys = list(root)
+    root[keys[0]] = "other"
+    del root[keys[1]]
+    assert root[keys[0]] == "other" and keys[1] not in root
+    with pytest.raises(ZeroDivisionError), pool.transaction():
+        root[keys[5]] = "gone"
+        assert dict(root)[keys[5]] == "gone"
+        raise ZeroDivisionError
+    assert dict(root)[keys[5]] == [keys[5]]
+
+
+def test_equality_is_compared_in_runs(pool: Any, monkeypatch: Any) -> None:
+    model = {f"key {i}": i for i in range(6000)}
+    pool.root = {"one": model, "other": dict(reversed(model.items()))}
+    one, other = pool.root["one"], pool.root["other"]
+    for equal in (lambda: one == other, lambda: one == model, lambda: one.items() == other.items()):
+        reads = calls_of(monkeypatch, lambda e=equal: e() or pytest.fail(), *READS)
+        assert reads < 40
+    other["key 77"] = -1
+    assert one != other and one.items() != other.items() and one.keys() == other.keys()
+
+
+class Name(str):
+    """Equal to a str, and found as it."""
+
+
+class Shouted(str):
+    """Not equal to the str it is made of."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shouted) and str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+class Half:
+    """A number of a type that nobody knows."""
+
+    numerator, denominator = 1, 2
+
+    def __eq__(self, other: object) -> Any:
+        return other == 0.5 or isinstance(other, Half)
+
+    def __hash__(self) -> int:
+        return hash(0.5)
+
+
+numbers.Rational.register(Half)
+
+
+def test_a_key_without_a_codec_is_looked_up_at_once(pool: Any, monkeypatch: Any) -> None:
+    model: dict[Any, Any] = {i: i for i in range(5000)}
+    model |= {"name": 1, 0.5: 2, ("name", 1): 3, b"b": 4}
+    pool.root = model
+    Pair = namedtuple("Pair", "a b")
+
+    def look() -> None:
+        for key in (
+            Name("name"), Shouted("name"), Half(), object(), Pair("name", 1), Pair("x", 1),
+            type("B", (bytes,), {})(b"b"), type("I", (int,), {})(77), lambda: 0,
+        ):  # fmt: skip
+            assert pool.root.get(key) == model.get(key)
+            assert (key in pool.root) == (key in model)
+        assert pool.root.keys() & {Name("name"), object(), Half()} == {"name", 0.5}
+        pool.root.pop(object(), None)
+
+    assert calls_of(monkeypatch, look, "pmo_table_read") == 0
+    del pool.root[Name("name")]
+    assert "name" not in pool.root
+    with pytest.raises(KeyError):
+        del pool.root[object()]
+    for unhashable in ([], {}, (1, [2])):
+        with pytest.raises(TypeError):
+            pool.root.get(unhashable)

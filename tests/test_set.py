@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import pmemobj
 from pmemobj import PersistentSet
+from pmemobj._native import ffi, lib
 
 
 def make(pool: Any, values: Any = ()) -> PersistentSet:
@@ -258,3 +259,60 @@ def test_behaves_as_a_set(pool: Any, start: list[Any], steps: list[Any]) -> None
         model.remove(value)
         assert stored == model
     stored._check()
+
+
+def test_operations_cost_what_the_smaller_operand_has(pool: Any, monkeypatch: Any) -> None:
+    pool.root["set"] = set(range(20_000))
+    large = pool.root["set"]
+    pool.root["small"] = {1, 5, 99_999}
+    small = pool.root["small"]
+
+    def operate() -> None:
+        assert large & {1, -1} == {1} == {1, -1} & large
+        assert large >= {1, 2} and not large <= {1, 2} and {1, 2} <= large
+        assert large.isdisjoint([-1]) and not small.isdisjoint(large)
+        assert large & small == {1, 5} == small & large
+        assert small - large == {99_999} and {1, -1} - large == {-1}
+        assert large.issuperset(range(50)) and not small.issubset(large)
+        assert {1, 2} != large
+        large.difference_update([3, -3])
+        large.symmetric_difference_update([3, 4])
+
+    reads = 0
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            nonlocal reads
+            reads += name == "pmo_table_read"
+            return getattr(lib, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pmemobj.containers.table.lib", Counting())
+        operate()
+    assert reads < 20  # of the small one
+    assert len(large) == 19_999 and 4 not in large and 3 in large
+
+
+def test_removing_a_part_is_one_transaction(pool: Any) -> None:
+    counters = ffi.new("pmo_counters *")
+
+    def transactions() -> int:
+        lib.pmo_count(pool.mm.ctx, counters)
+        return int(counters.transactions)
+
+    for change in (
+        lambda s: s.difference_update(range(0, 500, 2)),
+        lambda s: s.intersection_update([1, 2, 3, 10_000]),
+        lambda s: s.symmetric_difference_update(range(400, 900)),
+        lambda s: s.__iand__({1}),
+        lambda s: s.__isub__({1, 2}),
+    ):
+        pool.root["set"] = model = set(range(500))
+        stored = pool.root["set"]
+        assert len(stored) == 500  # what was there before is freed by now
+        before = transactions()
+        change(stored)
+        assert transactions() == before + 1
+        change(model)
+        assert stored == model
+        stored._check()

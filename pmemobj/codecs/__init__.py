@@ -14,6 +14,7 @@ from pmemobj.codecs.batches import (
     encode_batch,
     encode_key_batch,
 )
+from pmemobj.codecs.equals import equal_leaf
 from pmemobj.codecs.keys import DERIVED_KEYS, EncodedKey, canonical, encode_key
 from pmemobj.codecs.leaves import SIMPLE
 from pmemobj.codecs.missing import Missing
@@ -94,6 +95,7 @@ __all__ = [
     "encode_key_batch",
     "encode_pickle",
     "encode_pickle_key",
+    "equal_leaf",
     "not_a_leaf",
 ]
 

@@ -9,9 +9,15 @@ from typing import Any, ClassVar, NoReturn
 
 from pmemobj._native import lib
 from pmemobj.codecs import SIMPLE
-from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
+from pmemobj.containers.base import (
+    CACHE_LIMIT,
+    FIRST_READ,
+    MISSING,
+    guard_attributes,
+    make_placeholder,
+)
 from pmemobj.containers.represent import represent
-from pmemobj.containers.table import StoredTable, put_simple
+from pmemobj.containers.table import CACHED_KEYS, Page, StoredTable, put_simple
 from pmemobj.containers.views import (
     PersistentDictItems,
     PersistentDictKeys,
@@ -116,6 +122,50 @@ class PersistentDict(StoredTable):
         """Is there an entry for *key*? O(1)."""
         return key in self._p_cache or self._p_lookup(key) is not MISSING
 
+    def _p_lookup(self, key: Any) -> Any:
+        """As in StoredTable; where keys are looked up in their order, values are read ahead."""
+        ahead = self._p_cache.get(_AHEAD)
+        if ahead is not None and type(ahead[0]) is type(key) and ahead[0] == key:
+            self._p_read_ahead(ahead[1])
+            if type(key) in CACHED_KEYS and key in self._p_cache:
+                return self._p_cache[key]
+        return StoredTable._p_lookup(self, key)
+
+    def _p_pages_from(self, what: str, *seen: int) -> Iterator[tuple[Page, list[Any], int]]:
+        """As in StoredTable. Whoever iterates over keys may go on to look each of them up, as
+        ``dict(d)`` does when it has them all.
+        """
+        first = None
+        for run in StoredTable._p_pages_from(self, what, *seen):
+            if what == "keys" and run[1]:
+                ahead = (run[1][0], run[0].start)
+                first = first or ahead
+                if ahead[0] not in self._p_cache:
+                    self._p_cache[_AHEAD] = ahead
+            yield run
+        if first:
+            self._p_cache[_AHEAD] = first
+
+    def _p_read_ahead(self, place: int) -> None:
+        """Cache the entries from position *place* on, and remember which key comes after them."""
+        mm = self._p_mm
+        with mm.lock:
+            page = self._p_page(place, place + _RUN, True)
+            cache = self._p_cache
+            cache.pop(_AHEAD, None)
+            if page.values is None or type(cache) is not dict:
+                return
+            if len(page.values.data) > page.keys.length * _SMALL:
+                return
+            if len(cache) + page.keys.length >= CACHE_LIMIT:
+                cache.clear()
+            for key, value in self._p_entries(page, "items"):
+                if type(key) in CACHED_KEYS:
+                    cache[key] = value
+            following = self._p_page(page.next, page.next + FIRST_READ, False).keys.values(mm)
+            if following:
+                cache[_AHEAD] = (following[0], page.next)
+
     def __iter__(self) -> Iterator[Any]:
         """Keys in the order of insertion; RuntimeError if some come or go meanwhile."""
         return self._p_walk("keys")
@@ -169,8 +219,7 @@ class PersistentDict(StoredTable):
         Raises:
             KeyError: there is none.
         """
-        encoded = self._p_resolve(key)
-        if encoded is None or not self._p_delete(encoded, key):
+        if not self._p_delete(self._p_mm.encode_lookup(key), key):
             raise KeyError(key)
 
     def setdefault(self, key: Any, default: Any = None, /) -> Any:
@@ -189,9 +238,9 @@ class PersistentDict(StoredTable):
             KeyError: there is none, and no default was given.
         """
         with self._p_mm.lock:
-            encoded = self._p_resolve(key)
-            value = MISSING if encoded is None else self._p_find(encoded, key)
-            if encoded is not None and value is not MISSING:
+            encoded = self._p_mm.encode_lookup(key)
+            value = self._p_find(encoded, key)
+            if value is not MISSING:
                 self._p_delete(encoded, key)
                 return value
         if default is MISSING:
@@ -272,10 +321,14 @@ class PersistentDict(StoredTable):
             return NotImplemented
         if len(self) != len(other):
             return False
-        for key, value in self._p_walk("items"):
-            theirs = other.get(key, MISSING)
-            if theirs is MISSING or not (theirs is value or theirs == value):
-                return False
+        for page in self._p_pages_of("items"):
+            if isinstance(other, PersistentDict):
+                found = other._p_find_many([key for key, _ in page])
+            else:
+                found = [other.get(key, MISSING) for key, _ in page]
+            for (_, value), theirs in zip(page, found, strict=True):
+                if theirs is MISSING or not (theirs is value or theirs == value):
+                    return False
         return True
 
     def __ne__(self, other: object) -> Any:
@@ -331,6 +384,9 @@ def _pairs(source: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
+_AHEAD = object()  # in a cache: (key, position) of an entry; who looks that key up wants more
+_RUN = CACHE_LIMIT // 4  # entries read ahead
+_SMALL = 512  # bytes: nothing is read ahead of longer values
 _WRITERS = (
     "__delitem__",
     "__ior__",

@@ -7,15 +7,16 @@ from types import GenericAlias
 from typing import Any, ClassVar
 
 from pmemobj._native import ffi, lib
+from pmemobj.containers.algebra import SetAlgebra, listed
 from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
 from pmemobj.containers.represent import represent
-from pmemobj.containers.table import EncodedKey, StoredTable
+from pmemobj.containers.table import StoredTable
 from pmemobj.typetable import register_builtin
 
 __all__ = ["PersistentSet"]
 
 
-class PersistentSet(StoredTable):
+class PersistentSet(StoredTable, SetAlgebra):
     """A set in a pool: ``pool.new(PersistentSet, iterable)``.
 
     Behaves as ``set`` does, and keeps the order of insertion. Every method that changes it
@@ -42,7 +43,7 @@ class PersistentSet(StoredTable):
 
     def __init__(self, iterable: Iterable[Any] = (), /) -> None:
         """Take the elements of *iterable*, instead of those there were. O(n)."""
-        values = _whole(iterable)
+        values = listed(iterable)
         with self._p_mm.lock:
             if self._p_length():
                 self._p_become(values)
@@ -67,6 +68,16 @@ class PersistentSet(StoredTable):
     def __iter__(self) -> Iterator[Any]:
         """Elements in the order of insertion; RuntimeError if some come or go meanwhile."""
         return self._p_walk("keys")
+
+    def _p_operand(self, other: Any) -> bool:
+        return isinstance(other, Set)
+
+    def _p_pages(self) -> Iterator[list[Any]]:
+        return self._p_pages_of("keys")
+
+    def _p_whole(self) -> list[Any]:
+        own = type(self).__iter__ is PersistentSet.__iter__
+        return self._p_all("keys") if own else list(self)
 
     def copy(self) -> set[Any]:
         """A plain set of the same elements. O(n)."""
@@ -97,8 +108,7 @@ class PersistentSet(StoredTable):
 
     def _p_discard(self, value: Any) -> bool:
         value = _as_element(value)
-        encoded: EncodedKey | None = self._p_resolve(value)
-        return encoded is not None and self._p_delete(encoded, value)
+        return self._p_delete(self._p_mm.encode_lookup(value), value)
 
     def pop(self) -> Any:
         """Remove the element that was added last and return it. O(1).
@@ -141,52 +151,40 @@ class PersistentSet(StoredTable):
             self._p_clear()
             self._p_insert_keys(keys)
 
-    def _p_remove_all(self, values: Iterable[Any]) -> None:
-        """Remove the elements that are equal to one of *values*, in one transaction."""
-        mm = self._p_mm
-        with mm.lock:
-            gone = [value for value in values if PersistentSet.__contains__(self, value)]
-            length = self._p_length()
-            if not gone:
-                return
-            if len(gone) == length:
-                self._p_clear()
-                return
-            with mm.transaction():
-                for value in gone:
-                    self._p_discard(value)
-
     def update(self, *others: Iterable[Any]) -> None:
         """Add the elements of all *others*; all or none. O(their number)."""
         values: list[Any] = []
         for other in others:
-            values += _whole(other)
+            values += listed(other)
         self._p_insert(values)
 
     def intersection_update(self, *others: Iterable[Any]) -> None:
         """Keep only the elements that are in all *others*. O(n)."""
         with self._p_mm.lock:
             kept = PersistentSet.intersection(self, *others)
-            if len(kept) != self._p_length():
-                mine = self._p_all("keys")
-                self._p_remove_all([value for value in mine if value not in kept])
+            if not kept:
+                self._p_clear()
+            elif len(kept) < self._p_length():
+                self._p_delete_many([v for v in self._p_all("keys") if v not in kept])
 
     def difference_update(self, *others: Iterable[Any]) -> None:
         """Remove the elements that are in any of *others*. O(their number)."""
-        values: set[Any] = set()
-        for other in others:
-            values.update(_whole(other))
-        self._p_remove_all(values)
+        with self._p_mm.lock:
+            gone: dict[Any, None] = {}
+            for other in others:
+                gone.update(dict.fromkeys(self._p_common(other)))
+            self._p_delete_many(list(gone))
 
     def symmetric_difference_update(self, other: Iterable[Any], /) -> None:
         """Remove what is in both and add what is only in *other*. O(their number)."""
-        values = dict.fromkeys(_whole(other))
+        values = dict.fromkeys(listed(other))
         mm = self._p_mm
         with mm.lock:
-            there = {value for value in values if PersistentSet.__contains__(self, value)}
-            new = [value for value in values if value not in there]
-            with mm.storing_keys(new, self) as keys, mm.transaction():
-                self._p_remove_all(there)
+            there = self._p_among(list(values))
+            for value in there:
+                del values[value]
+            with mm.storing_keys(list(values), self) as keys, mm.transaction():
+                self._p_delete_many(there)
                 self._p_insert_keys(keys)
 
     def __ior__(self, other: Any) -> Any:
@@ -217,99 +215,33 @@ class PersistentSet(StoredTable):
 
     def union(self, *others: Iterable[Any]) -> set[Any]:
         """A plain set of the elements of this one and all *others*."""
-        return set(self._p_all("keys")).union(*map(_whole, others))
+        return set(self._p_all("keys")).union(*map(listed, others))
 
     def intersection(self, *others: Iterable[Any]) -> set[Any]:
         """A plain set of the elements that are also in all *others*."""
-        return set(self._p_all("keys")).intersection(*map(_whole, others))
+        if not others:
+            return self.copy()
+        common = set(self._p_common(others[0]))
+        return common.intersection(*map(listed, others[1:]))
 
     def difference(self, *others: Iterable[Any]) -> set[Any]:
         """A plain set of the elements that are in none of *others*."""
-        return set(self._p_all("keys")).difference(*map(_whole, others))
+        return set(self._p_all("keys")).difference(*map(listed, others))
 
     def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]:
         """A plain set of the elements that are in exactly one of the two."""
-        return set(self._p_all("keys")).symmetric_difference(_whole(other))
-
-    def __or__(self, other: Any) -> Any:
-        return self.union(other) if isinstance(other, Set) else NotImplemented
-
-    def __and__(self, other: Any) -> Any:
-        return self.intersection(other) if isinstance(other, Set) else NotImplemented
-
-    def __sub__(self, other: Any) -> Any:
-        return self.difference(other) if isinstance(other, Set) else NotImplemented
-
-    def __xor__(self, other: Any) -> Any:
-        return self.symmetric_difference(other) if isinstance(other, Set) else NotImplemented
-
-    def __ror__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return _left(other).union(self._p_all("keys"))
-
-    def __rand__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return _left(other).intersection(self._p_all("keys"))
-
-    def __rsub__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return _left(other).difference(self._p_all("keys"))
-
-    def __rxor__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return _left(other).symmetric_difference(self._p_all("keys"))
+        return set(self._p_all("keys")).symmetric_difference(listed(other))
 
     # -- comparison ----------------------------------------------------------------------------
 
-    def isdisjoint(self, other: Iterable[Any], /) -> bool:
-        """Have the two no element in common?"""
-        return set(self._p_all("keys")).isdisjoint(_whole(other))
-
     def issubset(self, other: Iterable[Any], /) -> bool:
-        """Is every element in *other*?"""
-        return set(self._p_all("keys")).issubset(_whole(other))
+        """Is every element in *other*? O(n), and at most *other*'s elements if it has a length."""
+        whole: Set[Any] = other if isinstance(other, Set) else set(other)
+        return len(self) <= len(whole) and self._p_subset(whole)
 
     def issuperset(self, other: Iterable[Any], /) -> bool:
-        """Is every element of *other* in this set?"""
-        return set(self._p_all("keys")).issuperset(_whole(other))
-
-    def __eq__(self, other: object) -> Any:
-        """Equal to any set with equal elements. O(n)."""
-        if self is other:
-            return True
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) == len(other) and self.issubset(other)
-
-    def __ne__(self, other: object) -> Any:
-        equal = self.__eq__(other)
-        return equal if equal is NotImplemented else not equal
-
-    def __le__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) <= len(other) and self.issubset(other)
-
-    def __lt__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) < len(other) and self.issubset(other)
-
-    def __ge__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) >= len(other) and self.issuperset(other)
-
-    def __gt__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) > len(other) and self.issuperset(other)
-
-    __hash__ = None  # type: ignore[assignment]
+        """Is every element of *other* in this set? O(elements of *other*)."""
+        return self._p_superset(other)
 
     def __repr__(self) -> str:
         items = (("", value) for value in self._p_walk("keys"))
@@ -332,17 +264,6 @@ class PersistentSet(StoredTable):
 
     def _p_plain_fill(self, shell: set[Any], children: list[Any]) -> None:
         shell.update(children)
-
-
-def _whole(values: Iterable[Any]) -> list[Any]:
-    if isinstance(values, PersistentSet) and type(values).__iter__ is PersistentSet.__iter__:
-        return values._p_all("keys")
-    return list(values)
-
-
-def _left(other: Any) -> Any:
-    """A left operand as something with set's methods; a frozenset's results are frozensets."""
-    return other if isinstance(other, (set, frozenset)) else set(other)
 
 
 def _as_element(value: Any) -> Any:

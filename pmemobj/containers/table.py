@@ -7,7 +7,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pmemobj._native import ffi, lib
-from pmemobj.codecs import SIMPLE, STR, Encoded
+from pmemobj.codecs import SIMPLE, STR, Encoded, encode_key_batch
 from pmemobj.codecs.leaves import encode_str
 from pmemobj.containers.base import (
     BATCH,
@@ -21,7 +21,7 @@ from pmemobj.containers.base import (
     Stored,
     capture,
 )
-from pmemobj.errors import ForeignObjectError, UnstorableError
+from pmemobj.staging import bind_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Encoder = Callable[[Any], Encoded]
 
-__all__ = ["EncodedKey", "Page", "StoredTable", "put_simple"]
+__all__ = ["CACHED_KEYS", "EncodedKey", "Page", "StoredTable", "put_simple"]
 
 _set_int = lib.pmo_table_set_int
 _set_named = lib.pmo_table_set_named
@@ -43,7 +43,7 @@ _delete = lib.pmo_table_delete
 _POSITION = ffi.typeof("uint64_t *")
 
 # Keys that are the same for Python and for the core: only these are cached.
-_CACHED_KEYS = frozenset((str, int, bytes, bool, type(None)))
+CACHED_KEYS = frozenset((str, int, bytes, bool, type(None)))
 
 
 def put_simple(mm: MemoryManager, offset: int, name: str, value: Any, encode: Encoder) -> Any:
@@ -81,26 +81,6 @@ class StoredTable(Stored):
 
     # -- one key -----------------------------------------------------------------------------
 
-    def _p_resolve(self, key: Any) -> EncodedKey | None:
-        """The stored form of a key that is looked up, None if no entry can have it.
-
-        A key that cannot be stored can still equal one that is, as Python sees it (an
-        instance of a subclass of str, say): that is found by comparing with each key.
-        """
-        if type(key) is str:
-            return (*encode_str(key), b"")
-        mm = self._p_mm
-        try:
-            return mm.encode_key(key)
-        except ForeignObjectError:
-            return None
-        except UnstorableError:
-            wanted = hash(key)
-            for stored in self._p_walk("keys"):
-                if hash(stored) == wanted and (stored is key or stored == key):
-                    return mm.encode_key(stored)
-            return None
-
     def _p_find(self, encoded: EncodedKey, key: Any) -> Any:
         """The value of an entry (a set's: its key), or MISSING; cached under *key*."""
         mm = self._p_mm
@@ -118,7 +98,7 @@ class StoredTable(Stored):
                 mm.finish(status, self)
             size = self._p_weight(read)
             value = mm.decode(read)
-            if type(key) in _CACHED_KEYS:
+            if type(key) in CACHED_KEYS:
                 self._p_remember(key, value, size)
         return value
 
@@ -127,8 +107,7 @@ class StoredTable(Stored):
         if type(key) is str:
             data = key.encode("utf-8", "surrogatepass")
             return self._p_find((STR, len(data), data, b""), key)
-        encoded = self._p_resolve(key)
-        return MISSING if encoded is None else self._p_find(encoded, key)
+        return self._p_find(self._p_mm.encode_lookup(key), key)
 
     def _p_put(self, key: Any, value: Any, cache: dict[Any, Any] | None = None) -> None:
         """Insert or replace one entry; a set takes no notice of *value*.
@@ -177,6 +156,48 @@ class StoredTable(Stored):
             self._p_cache.clear()
             self._p_moves += REMOVAL
             status = lib.pmo_table_clear(mm.ctx, self._p_off)
+            if status:
+                mm.finish(status, self)
+
+    # -- many keys ---------------------------------------------------------------------------
+
+    def _p_places(self, keys: list[Any], values: Any) -> list[int]:
+        """The position of each key, -1 if it is not there; *values* is filled if it is no NULL."""
+        mm = self._p_mm
+        bound, kept = bind_keys(encode_key_batch(keys, mm.encode_lookup))
+        places = ffi.new("int64_t[]", len(keys))
+        with mm.lock:
+            if mm.attention:
+                mm.attend()
+            status = lib.pmo_table_places(mm.ctx, self._p_off, bound, places, values)
+            if status:
+                mm.finish(status, self)
+        del kept
+        return ffi.unpack(places, len(keys)) if keys else []
+
+    def _p_among(self, values: list[Any]) -> list[Any]:
+        """Those of *values* that are keys. One call of the core."""
+        places = self._p_places(values, ffi.NULL)
+        return [value for value, place in zip(values, places, strict=True) if place >= 0]
+
+    def _p_find_many(self, keys: list[Any]) -> list[Any]:
+        """The value for each key, or MISSING. One call of the core."""
+        mm = self._p_mm
+        batch = ffi.new(BATCH)
+        with mm.lock:
+            places = self._p_places(keys, batch)
+            found = iter(mm.read_batch(batch))
+        return [MISSING if place < 0 else next(found) for place in places]
+
+    def _p_delete_many(self, keys: list[Any]) -> None:
+        """Remove the entries for those of *keys* that have one, in one transaction."""
+        mm = self._p_mm
+        if not keys:
+            return
+        with mm.lock, mm.storing_keys(keys, self) as bound:
+            self._p_cache.clear()
+            self._p_moves += REMOVAL
+            status = lib.pmo_table_delete_many(mm.ctx, self._p_off, bound)
             if status:
                 mm.finish(status, self)
 
@@ -239,6 +260,17 @@ class StoredTable(Stored):
         return self._p_forwards(what, self._p_moves, self._p_length())
 
     def _p_forwards(self, what: str, moves: int, size: int) -> Iterator[Any]:
+        for page, entries, now in self._p_pages_from(what, moves, size):
+            yield from self._p_yield(page, entries, what, now, size)
+
+    def _p_pages_of(self, what: str) -> Iterator[list[Any]]:
+        """As _p_walk, but run for run."""
+        for _, entries, _ in self._p_pages_from(what, self._p_moves, self._p_length()):
+            yield entries
+
+    def _p_pages_from(
+        self, what: str, moves: int, size: int
+    ) -> Iterator[tuple[Page, list[Any], int]]:
         place, limit = 0, FIRST_READ
         page = None
         while True:
@@ -251,7 +283,7 @@ class StoredTable(Stored):
             place = page.next
             if entries:
                 limit = min(4 * limit, LARGEST_READ)
-                yield from self._p_yield(page, entries, what, moves, size)
+                yield page, entries, moves
 
     def _p_walk_back(self, what: str) -> Iterator[Any]:
         return self._p_backwards(what, self._p_moves, self._p_length())

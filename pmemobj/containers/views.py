@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Set, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
+from pmemobj.containers.algebra import SetAlgebra
 from pmemobj.containers.base import MISSING
 from pmemobj.containers.represent import represent
 
@@ -47,85 +48,24 @@ class _View:
         return represent(self, f"{name}([", "])", items, again="...")
 
 
-class _SetView(_View):
+class _SetView(_View, SetAlgebra):
     """A view whose elements are hashable: it is also a set, and its operators give plain sets."""
 
     __slots__ = ()
 
-    def _plain(self) -> set[Any]:
-        return set(self._dict._p_all(self._what))
+    def _p_operand(self, other: Any) -> bool:
+        return _is_iterable(other)
 
-    def __and__(self, other: Any) -> Any:
-        if not _is_iterable(other):
-            return NotImplemented
-        return {entry for entry in other if entry in self}
+    def _p_pages(self) -> Iterator[list[Any]]:
+        pages: Iterator[list[Any]] = self._dict._p_pages_of(self._what)
+        return pages
 
-    __rand__ = __and__
-
-    def __or__(self, other: Any) -> Any:
-        if not _is_iterable(other):
-            return NotImplemented
-        return self._plain().union(other)
-
-    __ror__ = __or__
-
-    def __sub__(self, other: Any) -> Any:
-        if not _is_iterable(other):
-            return NotImplemented
-        return self._plain().difference(other)
-
-    def __rsub__(self, other: Any) -> Any:
-        if not _is_iterable(other):
-            return NotImplemented
-        return set(other).difference(self._plain())
-
-    def __xor__(self, other: Any) -> Any:
-        if not _is_iterable(other):
-            return NotImplemented
-        return self._plain().symmetric_difference(other)
-
-    __rxor__ = __xor__
-
-    def isdisjoint(self, other: Iterable[Any]) -> bool:
-        """Have the two no element in common?"""
-        return not any(entry in self for entry in other)
-
-    def __eq__(self, other: object) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) == len(other) and self._within(other)
-
-    def __ne__(self, other: object) -> Any:
-        equal = self.__eq__(other)
-        return equal if equal is NotImplemented else not equal
-
-    def __le__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) <= len(other) and self._within(other)
-
-    def __lt__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) < len(other) and self._within(other)
-
-    def __ge__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) >= len(other) and all(entry in self for entry in other)
-
-    def __gt__(self, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
-        return len(self) > len(other) and all(entry in self for entry in other)
+    def _p_whole(self) -> list[Any]:
+        entries: list[Any] = self._dict._p_all(self._what)
+        return entries
 
     def __contains__(self, entry: Any) -> bool:
         raise NotImplementedError
-
-    def _within(self, other: Any) -> bool:
-        return all(entry in other for entry in self)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _is_iterable(value: Any) -> bool:
@@ -145,6 +85,10 @@ class PersistentDictKeys(_SetView):
     def __contains__(self, key: Any) -> bool:
         return key in self._dict
 
+    def _p_among(self, values: list[Any]) -> list[Any]:
+        among: list[Any] = self._dict._p_among(values)
+        return among
+
 
 class PersistentDictItems(_SetView):
     """The live view that ``PersistentDict.items()`` gives."""
@@ -157,6 +101,15 @@ class PersistentDictItems(_SetView):
             return False
         value = self._dict.get(item[0], MISSING)
         return value is not MISSING and bool(value is item[1] or value == item[1])
+
+    def _p_among(self, values: list[Any]) -> list[Any]:
+        items = [item for item in values if isinstance(item, tuple) and len(item) == 2]
+        stored = self._dict._p_find_many([item[0] for item in items])
+        return [
+            item
+            for item, value in zip(items, stored, strict=True)
+            if value is not MISSING and (value is item[1] or value == item[1])
+        ]
 
 
 class PersistentDictValues(_View):

@@ -72,6 +72,10 @@ class Table:
             )
         )
 
+    def delete_many(self, count: int) -> int:
+        keys = Keys([key for key, _ in self.items()[1 : count + 1]])
+        return self.core.check(lib.pmo_table_delete_many(self.core.ctx, self.offset, keys.pointer))
+
     def clear(self) -> int:
         return self.core.check(lib.pmo_table_clear(self.core.ctx, self.offset))
 
@@ -315,6 +319,51 @@ def test_a_rollback_restores_the_way_past_holes(table: Table) -> None:
     table.holds(model)
 
 
+@pytest.mark.parametrize("gone", [1, 3, 20, 40, 99, 100])
+def test_many_are_deleted_at_once(core: Core, gone: int) -> None:
+    for kind in (lib.PMO_TYPE_DICT, lib.PMO_TYPE_SET):
+        table = Table(core, kind)
+        keys = [MEDIUM + str(i) if i % 3 else i for i in range(100)]
+        model = {key: None if table.is_set else [MEDIUM, i][i % 2] for i, key in enumerate(keys)}
+        table.update(model)
+        doomed = random.Random(gone).sample(keys, gone)
+        absent = Keys(["absent", *doomed, doomed[0], -1])
+        before = core.counters()
+        core.check(lib.pmo_table_delete_many(core.ctx, table.offset, absent.pointer))
+        after = core.counters()
+        assert after.transactions - before.transactions == 1
+        if gone >= 40:
+            assert after.undo_records - before.undo_records < 10
+        for key in doomed:
+            del model[key]
+        table.holds(model)
+
+
+def test_deleting_many_drops_what_they_refer_to(core: Core, table: Table) -> None:
+    parts = [core.new(lib.PMO_TYPE_LIST) for _ in range(50)]
+    table.update({i: Reference(part) for i, part in enumerate(parts)})
+    keys = Keys(list(range(40)))
+    core.check(lib.pmo_table_delete_many(core.ctx, table.offset, keys.pointer))
+    counts = [core.info(part).refcount for part in parts]
+    assert counts == [1] * 40 + [2] * 10
+
+
+def test_places_and_values_of_many_keys(core: Core, table: Table) -> None:
+    table.update({1: "one", "x": MEDIUM, Decimal("0.1"): None, 4: LARGE})
+    table.delete("x")
+    keys = Keys([4, "x", True, Decimal("0.1"), 0.5, 4])
+    places = ffi.new("int64_t[6]")
+    values = ffi.new("pmo_batch *")
+    core.check(lib.pmo_table_places(core.ctx, table.offset, keys.pointer, places, values))
+    assert list(places) == [3, -1, 0, 2, -1, 3]
+    assert core.unpack(values) == [LARGE, "one", None, LARGE]
+    core.check(lib.pmo_table_places(core.ctx, table.offset, keys.pointer, places, ffi.NULL))
+    assert list(places) == [3, -1, 0, 2, -1, 3]
+    members = Table(core, lib.PMO_TYPE_SET)
+    status = lib.pmo_table_places(core.ctx, members.offset, keys.pointer, places, values)
+    assert status == lib.PMO_ETYPE
+
+
 def test_deleting_gives_memory_back(table: Table) -> None:
     table.update(dict.fromkeys(range(5000), MEDIUM))
     full = table.core.info(table.offset).bytes
@@ -543,6 +592,8 @@ CHANGES: dict[str, Callable[[Table], Any]] = {
     "update": lambda table: table.update({i + 0.125: MEDIUM for i in range(100)}),
     "update blobs": lambda table: table.update({i + 0.125: LARGE for i in range(5)}),
     "clear": lambda table: table.clear(),
+    "delete many": lambda table: table.delete_many(6),
+    "delete most": lambda table: table.delete_many(60),
 }
 
 

@@ -287,6 +287,16 @@ SET_CASES = [
     Case("set isub", members(), in_place("isub", {1, HEAPED, "z"})),
     Case("set ixor", members(), in_place("ixor", {1, HEAPED, "z", BLOB + "!"})),
     Case("set difference_update", set(range(40)), lambda x: x.difference_update(range(0, 40, 2))),
+    Case(
+        "set difference_update of a large part",
+        {*range(300), HEAPED},
+        lambda x: x.difference_update(range(0, 290, 2)),
+    ),
+    Case(
+        "set intersection_update of a small part",
+        {*range(300), HEAPED},
+        lambda x: x.intersection_update([1, HEAPED]),
+    ),
     Case("set intersection_update", set(range(40)), lambda x: x.intersection_update([1, 2, 3])),
     Case("set clear", members(), lambda x: x.clear()),
 ]
