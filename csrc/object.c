@@ -243,6 +243,20 @@ int pmo_unpin(pmo_pool *pool, uint64_t offset) {
     return pmo_op_end(pool, &op, release_orphan(pool, offset, header));
 }
 
+int pmo_unpin_many(pmo_pool *pool, const uint64_t *offsets, uint64_t count, uint64_t *done) {
+    while (*done < count) {
+        int status = pmo_unpin(pool, offsets[*done]);
+        if (status == PMO_EOTHERPOOL) {
+            return status;
+        }
+        ++*done;
+        if (status == PMO_FOREIGN_DEAD) {
+            return status;
+        }
+    }
+    return PMO_OK;
+}
+
 static uint32_t blob_check(const pmo_blob *blob) {
     uint64_t sum = pmo_payload_sum((const char *)(blob + 1), blob->length);
     return (uint32_t)pmo_fold(sum ^ blob->tag, blob->length);

@@ -193,13 +193,14 @@ class ObjectKeeper(TransactionKeeper):
 
     def release_dead(self) -> None:
         """Unpin the objects of handles that Python has dropped; frees those nothing refers to."""
-        offsets = self.handles.take_dead()
+        dead = self.handles.take_dead()
+        offsets = ffi.new("uint64_t[]", dead)
+        done = ffi.new("uint64_t *")  # the core counts: an interruption must not release twice
         try:
-            while offsets:
-                status = lib.pmo_unpin(self.ctx, offsets[-1])
+            while done[0] < len(dead):
+                status = lib.pmo_unpin_many(self.ctx, offsets, len(dead), done)
                 if status == lib.PMO_EOTHERPOOL:
                     return  # when that transaction has ended
-                offsets.pop()
                 if status == lib.PMO_FOREIGN_DEAD:
                     self.finish(status)
         except BaseException:
@@ -207,8 +208,8 @@ class ObjectKeeper(TransactionKeeper):
                 self.unwind(0)
             raise
         finally:
-            if offsets:
-                self.handles.undead = offsets
+            if done[0] < len(dead):
+                self.handles.undead = dead[done[0] :]
                 self.attention = True
 
     def drop_caches(self) -> None:
