@@ -763,7 +763,7 @@ def test_any_damage_is_found_and_none_is_followed(core: Core, kind: str, count: 
     ]
     deleted = 1 if count > 8 else 0
     for place in places:
-        at = ffi.cast("uint8_t *", lib.pmo_direct(core.ctx, place))
+        at = ffi.cast("uint8_t *", lib.pmo_base(core.ctx) + place)
         intact = at[0]
         at[0] = intact ^ (1 << choice.randrange(8))
         status = lib.pmo_object_check(core.ctx, table.offset)
@@ -781,7 +781,7 @@ def test_any_damage_is_found_and_none_is_followed(core: Core, kind: str, count: 
 def test_an_index_full_of_nonsense_ends(table: Table) -> None:
     table.update({i: i for i in range(20)})
     body, capacity, slots, _ = storage(table)
-    index = ffi.cast("uint32_t *", lib.pmo_direct(table.core.ctx, body + capacity * 40))
+    index = ffi.cast("uint32_t *", lib.pmo_base(table.core.ctx) + body + capacity * 40)
     intact = list(index[0:slots])
     for nonsense in (1, 20, 21, 2**32 - 1):
         index[0:slots] = [nonsense] * slots
