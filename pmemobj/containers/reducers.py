@@ -13,11 +13,32 @@ def reduce_better(value: Any) -> Any:
     """For a pickler's reducer_override: how *value* is reduced, or NotImplemented."""
     cls = type(value)
     module = cls.__module__.partition(".")[0]
+    if module == "numpy" and cls.__name__ == "ndarray":
+        return _array(value)
     if module == "polars" and cls.__name__ in ("DataFrame", "Series"):
         return _polars(value)
     if module == "torch" and cls.__name__ in ("Tensor", "Parameter"):
         return _torch(value)
     return NotImplemented
+
+
+# ---- numpy: dates, which export no buffer, and arrays with gaps ------------------------------------
+
+
+def _array(value: Any) -> Any:
+    numpy = sys.modules["numpy"]
+    dates = value.dtype.kind in "mM"
+    dense = value.flags.c_contiguous or value.flags.f_contiguous
+    if value.dtype.hasobject or not value.dtype.itemsize or (dense and not dates):
+        return NotImplemented
+    whole = value if dense else numpy.ascontiguousarray(value)
+    bits = whole.view(numpy.int64) if dates else whole
+    return array_from_bits, (bits, value.dtype)
+
+
+def array_from_bits(bits: Any, dtype: Any) -> Any:
+    """The array that views *bits* as *dtype*."""
+    return bits if bits.dtype == dtype else bits.view(dtype)
 
 
 # ---- polars: its own pickles are copies; through Arrow nothing is copied ----------------------

@@ -82,6 +82,10 @@ def canonical_parts(value: Any, seen: dict[int, int]) -> Any:
         return ("object", name, *((k, canonical_parts(v, seen)) for k, v in fields.items()))
     if cls is float:
         return ("float", struct.pack("<d", value))
+    if hasattr(value, "tobytes"):  # an array
+        return (cls.__name__, str(value.dtype), value.shape, value.tobytes())
+    if hasattr(value, "to_dict"):  # a frame
+        return (cls.__name__, str(value.to_dict("list")))
     return (cls.__name__, value if cls in (str, bytes) else repr(value))
 
 
