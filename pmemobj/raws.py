@@ -75,10 +75,12 @@ class RawBytes:
                 raise failure(status, mm.ctx)
             try:
                 raw = cls(mm, int(out[0]))
+                mm.handles.add(raw._p_off, raw)
             except BaseException:
-                lib.pmo_unpin(mm.ctx, out[0])
+                # Not now: an open transaction would take part in it.
+                mm.handles.undead.append(int(out[0]))
+                mm.attention = True
                 raise
-            mm.handles.add(raw._p_off, raw)
         return raw
 
     @property

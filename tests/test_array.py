@@ -360,6 +360,21 @@ def test_an_append_is_rolled_back(pool: Any) -> None:
     assert pool.check().ok
 
 
+def test_a_rolled_back_shape_is_not_seen_through_an_old_handle(pool: Any) -> None:
+    log = pool.root["log"] = pool.new(PersistentArray, np.arange(4))
+    with pytest.raises(KeyError), pool.transaction():
+        longer = pool.root["log"].append([4])
+        assert pool.root["log"] is longer
+        raise KeyError
+    assert longer.tolist() == [0, 1, 2, 3, 4]
+    assert pool.root["log"].tolist() == log.tolist() == [0, 1, 2, 3]
+    longest = longer.append([5])
+    assert longest.tolist() == pool.root["log"].tolist() == [0, 1, 2, 3, 5]
+    with pool.transaction():
+        longest = longest.append([6])
+    assert pool.root["log"] is longest
+
+
 def test_resize(pool: Any) -> None:
     pool.root["a"] = np.arange(6, dtype="i2").reshape(2, 3)
     array = pool.root["a"]

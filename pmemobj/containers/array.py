@@ -522,8 +522,7 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
             grown = _grown(mm, raw, used, used + rows.nbytes)
             _put_live(mm, grown, used, rows)
             shape = (shape[0] + len(rows), *shape[1:])
-            _splice(mm, offset, 2, _description(dtype, shape, order), grown)
-        return _renewed(mm, offset)
+            return _reshaped(mm, offset, _description(dtype, shape, order), grown)
 
     def resize(self, *shape: Any, refcheck: bool = True) -> Any:
         """Change the stored shape, cut off or fill up with zeros; gives the array as it is then.
@@ -549,8 +548,7 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
                 grown = _grown(mm, raw, used, needed)
                 _announce_live(mm, grown, used, needed - used)
                 grown.fill(used, None, needed - used)
-            _splice(mm, offset, 2, _description(dtype, new, order), grown)
-        return _renewed(mm, offset)
+            return _reshaped(mm, offset, _description(dtype, new, order), grown)
 
     def _p_stored(self) -> tuple[Any, int]:
         mm, oid = self.__dict__.get("_p_mm", DETACHED), self.__dict__.get("_p_oid")
@@ -605,12 +603,33 @@ def _load(mm: MemoryManager, offset: int) -> Any:
     return array
 
 
-def _renewed(mm: MemoryManager, offset: int) -> Any:
-    """The array after its shape has changed: a new handle takes the old one's place."""
-    with mm.lock:
-        if mm.handles.get(offset) is not None:
+class _Reshaping:
+    """Sees to it, when a transaction ends, that the living handle has the stored shape."""
+
+    def __init__(self, mm: MemoryManager, offset: int) -> None:
+        self._mm = mm
+        self._offset = offset
+
+    def _p_suspend(self) -> None:
+        """Nothing is cached: elements are read where they lie."""
+
+    def _p_refresh(self) -> None:
+        mm, offset = self._mm, self._offset
+        array = mm.handles.get(offset)
+        if array is None or mm.closed or mm.forked:
+            return
+        dtype, shape, _, raw = _read(mm, offset)
+        if (dtype, shape) != (array.dtype, array.shape) or array._p_raw is not raw:
             mm.handles.retire(offset)
-        return _load(mm, offset)
+
+
+def _reshaped(mm: MemoryManager, offset: int, description: Any, raw: RawBytes) -> Any:
+    """Store another shape; a new handle takes the old one's place. In a transaction."""
+    mm.attend(_Reshaping(mm, offset))
+    if mm.handles.get(offset) is not None:
+        mm.handles.retire(offset)
+    _splice(mm, offset, 2, description, raw)
+    return _load(mm, offset)
 
 
 def _zeros(mm: MemoryManager, shape: Any, dtype: Any, order: str) -> Any:

@@ -329,8 +329,8 @@ def sound_counts() -> Iterator[None]:
     """
     collect = recovering.collect
 
-    def collecting(*args: Any) -> Any:
-        report = collect(*args)
+    def collecting(*args: Any, **how: Any) -> Any:
+        report = collect(*args, **how)
         assert report.freed or not report.corrected, (
             f"{report.corrected} reference counts were wrong"
         )
