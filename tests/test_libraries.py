@@ -204,7 +204,7 @@ def test_xarray(pool: Any, reopen: Any) -> None:
     assert in_pool(pool, found["t"].to_numpy())
 
 
-# -- scipy, scikit-learn, torch -----------------------------------------------------------------------
+# -- scipy, scikit-learn, torch ------
 
 
 def test_sparse(pool: Any, reopen: Any) -> None:
@@ -249,7 +249,7 @@ def test_tensors(pool: Any, reopen: Any) -> None:
     assert in_pool(pool, pool.root["v"]["floats"].numpy())
 
 
-# -- what they have in common -------------------------------------------------------------------------
+# -- what they have in common ------
 
 
 def test_masked_and_other_arrays(pool: Any, reopen: Any) -> None:

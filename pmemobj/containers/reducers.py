@@ -22,7 +22,7 @@ def reduce_better(value: Any) -> Any:
     return NotImplemented
 
 
-# ---- numpy: dates, which export no buffer, and arrays with gaps ------------------------------------
+# ---- numpy: dates, which export no buffer, and arrays with gaps ------
 
 
 def _array(value: Any) -> Any:
