@@ -430,6 +430,10 @@ int pmo_graph_read(const char *stream, uint64_t length, uint64_t count, pmo_grap
  * ones, whose references the caller is to count. Once for each graph. */
 int pmo_graph_build(pmo_pool *pool, pmo_graph *graph, uint64_t *offsets);
 void pmo_graph_free(pmo_graph *graph);
+/* graph_write.c: the container at offset and all it leads to as such a stream, whose bytes
+ * are stream->data, to be given back by pmo_batch_release. PMO_EINVAL: not everything in
+ * it is of a kind that a stream can have. */
+int pmo_graph_write(pmo_pool *pool, uint64_t offset, pmo_batch *stream);
 
 /* ---- collector.c: mark, sweep, verify ------------------------------------------ */
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
 import pmemobj
 from pmemobj import PersistentObject, plain
+from pmemobj.containers.base import PlainObject
 
 
 class Node(PersistentObject):
@@ -97,3 +99,39 @@ def test_a_custom_class_without_a_plain_form(pool: Any) -> None:
     pool.root["opaque"] = pool.new(Opaque)
     with pytest.raises(pmemobj.UnstorableError, match="_p_plain"):
         plain(pool.root)
+
+
+class Tagged(pmemobj.PersistentList):
+    """Not a list to the core: it has a class of its own."""
+
+
+def test_common_data_is_copied_in_one_piece(pool: Any, monkeypatch: Any) -> None:
+    shared: list[Any] = [1, "é" * 300, b"bytes"]
+    model: dict[str, Any] = {
+        "numbers": [0, -1, 2**31, -(2**31) - 1, 2**63 - 1, -(2**63), 0.5, None, True],
+        "set": {"a", 2, "\ud800"}, "shared": shared, "again": [shared, {"it": shared}], 3: {},
+        "long": "x" * 9000, -5: -0.0, True: False, None: {"k" * 300: []},
+    }  # fmt: skip
+    pool.root["model"] = model
+    with monkeypatch.context() as patch:
+        patch.delattr(sys.modules["pmemobj.containers.plain"], "_Copier")
+        copied = plain(pool.root["model"])
+        assert copied == model and list(copied) == list(model)
+        assert [type(n) for n in copied["numbers"]] == [type(n) for n in model["numbers"]]
+        assert copied["shared"] is copied["again"][0] is copied["again"][1]["it"]
+        pool.root["model"]["self"] = pool.root["model"]
+        looped = plain(pool.root["model"])
+        assert looped["self"] is looped
+
+
+def test_other_data_is_copied_part_by_part(pool: Any) -> None:
+    deep: list[Any] = []
+    for _ in range(400):
+        deep = [deep]
+    odd: list[Any] = [(1, [2]), 10**30, {(1, 2): 3}, [pool.new(Tagged, [1])], deep]
+    for value in odd:
+        pool.root["value"] = [value]
+        copied = plain(pool.root["value"])
+        assert copied == [plain(value)] and type(copied[0]) is type(plain(value))
+    pool.root["key"] = {pool.new(Node, x=1): 1}
+    assert type(next(iter(plain(pool.root["key"])))) is PlainObject

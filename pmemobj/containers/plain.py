@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable
 from typing import Any
 
-from pmemobj.containers.base import MISSING, Stored
+from pmemobj._native import ffi, lib
+from pmemobj.containers.base import BATCH, MISSING, Stored
 from pmemobj.errors import UnstorableError
 
 __all__ = ["plain"]
@@ -22,10 +24,33 @@ def plain(value: Any) -> Any:
     Raises:
         UnstorableError: an object of a custom class without ``_p_plain``.
     """
+    if isinstance(value, Stored):
+        copied = _read_whole(value)
+        if copied is not MISSING:
+            return copied
     copier = _Copier()
     copier.discover(value)
     copier.fill()
     return copier.copied(value)
+
+
+def _read_whole(value: Stored) -> Any:
+    """The copy of a graph that is lists, dicts, sets and the commonest values only, or MISSING.
+
+    Also MISSING if reading fails: who then reads part by part says what is wrong.
+    """
+    mm = value._p_mm
+    stream = ffi.new(BATCH)
+    with mm.lock:
+        mm.attend_if_needed()
+        if lib.pmo_graph_write(mm.ctx, value._p_off, stream):
+            return MISSING
+    try:
+        return marshal.loads(ffi.buffer(stream.data, stream.data_length))
+    except (ValueError, TypeError, EOFError):
+        return MISSING
+    finally:
+        lib.pmo_batch_release(stream)
 
 
 class _Copier:

@@ -1,0 +1,185 @@
+/*
+ * The reverse of graph.c: a stored graph of lists, dicts and sets as one stream, in the form
+ * that graph.c tells; bytes are in it too, "s" and uint32 n. Only objects that something
+ * else may refer to again get a number: those with other than one reference.
+ */
+#include <stdlib.h>
+
+#include "table.h"
+
+#define DEEPEST 200u /* levels; each is one of C's recursion */
+#define NUMBERED 0x80
+#define DIGIT_BITS 15u
+
+typedef struct writer {
+    pmo_pool *pool;
+    pmo_buffer out;
+    pmo_map numbers; /* offset -> its number + 1 */
+} writer;
+
+static int put(writer *to, const void *bytes, uint64_t length) {
+    PMO_TRY(pmo_buffer_reserve(&to->out, length));
+    memcpy(to->out.bytes + to->out.length, bytes, length);
+    to->out.length += length;
+    return PMO_OK;
+}
+
+static int put_letter(writer *to, int letter) {
+    const char byte = (char)letter;
+    return put(to, &byte, 1);
+}
+
+static int put_counted(writer *to, int letter, uint64_t count) {
+    const uint32_t narrow = (uint32_t)count;
+    PMO_TRY(count <= INT32_MAX ? put_letter(to, letter) : PMO_EINVAL);
+    return put(to, &narrow, sizeof narrow);
+}
+
+static int put_int(writer *to, int64_t number) {
+    const int32_t narrow = (int32_t)number;
+    if (narrow == number) {
+        PMO_TRY(put_letter(to, 'i'));
+        return put(to, &narrow, sizeof narrow);
+    }
+    uint64_t magnitude = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    uint16_t digits[5];
+    int32_t count = 0;
+    for (; magnitude; magnitude >>= DIGIT_BITS) {
+        digits[count++] = (uint16_t)(magnitude & ((1u << DIGIT_BITS) - 1));
+    }
+    const int32_t head = number < 0 ? -count : count;
+    PMO_TRY(put_letter(to, 'l'));
+    PMO_TRY(put(to, &head, sizeof head));
+    return put(to, digits, (uint64_t)count * sizeof digits[0]);
+}
+
+static bool is_ascii(const char *text, uint64_t length) {
+    unsigned char all = 0;
+    for (uint64_t i = 0; i < length; i++) {
+        all |= (unsigned char)text[i];
+    }
+    return all < 0x80;
+}
+
+/* Keys are interned by the reader: they are often the same ones. */
+static int put_text(writer *to, const pmo_value *value, bool key) {
+    uint64_t length = (uint64_t)value->number;
+    if (length <= UINT8_MAX && is_ascii(value->data, length)) {
+        const uint8_t head[2] = {key ? 'Z' : 'z', (uint8_t)length};
+        PMO_TRY(put(to, head, sizeof head));
+    } else {
+        PMO_TRY(put_counted(to, 'u', length));
+    }
+    return put(to, value->data, length);
+}
+
+static int put_object(writer *to, uint64_t offset, unsigned depth);
+
+static int put_value(writer *to, const pmo_heap *heap, const pmo_cell *cell, bool key,
+                     unsigned depth) {
+    pmo_value value;
+    PMO_TRY(pmo_cell_read(to->pool, heap, cell, &value));
+    switch (value.tag) {
+    case PMO_NONE:
+        return put_letter(to, 'N');
+    case PMO_FALSE:
+        return put_letter(to, 'F');
+    case PMO_TRUE:
+        return put_letter(to, 'T');
+    case PMO_INT:
+        return put_int(to, value.number);
+    case PMO_FLOAT:
+        PMO_TRY(put_letter(to, 'g'));
+        return put(to, &value.number, sizeof value.number);
+    case PMO_STR:
+        return put_text(to, &value, key);
+    case PMO_BYTES:
+        PMO_TRY(put_counted(to, 's', (uint64_t)value.number));
+        return put(to, value.data, (uint64_t)value.number);
+    case PMO_REF:
+        return key ? PMO_EINVAL : put_object(to, (uint64_t)value.number, depth);
+    default:
+        return PMO_EINVAL;
+    }
+}
+
+static int put_list(writer *to, pmo_container *list, unsigned depth) {
+    const pmo_heap heap = pmo_heap_of(to->pool, list, PMO_LAYOUT_SEQUENCE);
+    const pmo_cell *cells = (const pmo_cell *)(const void *)pmo_elements(to->pool, list);
+    for (uint64_t i = 0; i < list->state.length; i++) {
+        PMO_TRY(put_value(to, &heap, &cells[i], false, depth));
+    }
+    return PMO_OK;
+}
+
+static int put_table(writer *to, pmo_container *container, unsigned depth) {
+    const pmo_table table = pmo_table_of(to->pool, container);
+    for (uint64_t i = 0; i < table.used; i++) {
+        pmo_set_entry *entry = pmo_table_entry(&table, i);
+        if (entry->key.tag == PMO_EMPTY) {
+            continue;
+        }
+        PMO_TRY(put_value(to, &table.heap, &entry->key, true, depth));
+        if (table.layout == PMO_LAYOUT_DICT) {
+            PMO_TRY(put_value(to, &table.heap, pmo_entry_value(entry), false, depth));
+        }
+    }
+    return PMO_OK;
+}
+
+static int letter_of(uint32_t type) {
+    switch (type) {
+    case PMO_TYPE_LIST:
+        return '[';
+    case PMO_TYPE_DICT:
+        return '{';
+    case PMO_TYPE_SET:
+        return '<';
+    default:
+        return 0;
+    }
+}
+
+static int put_object(writer *to, uint64_t offset, unsigned depth) {
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(to->pool, offset, &header));
+    int letter = letter_of(header->type);
+    if (letter == 0 || depth == DEEPEST) {
+        return PMO_EINVAL;
+    }
+    if (header->refcount != 1 || depth == 0) {
+        const uint64_t *number = pmo_map_find(&to->numbers, offset);
+        if (number != NULL) {
+            return put_counted(to, 'r', *number - 1);
+        }
+        PMO_TRY(pmo_map_add(&to->numbers, offset, to->numbers.count + 1));
+        letter |= NUMBERED;
+    }
+    pmo_container *container = NULL;
+    PMO_TRY(
+        pmo_container_at(to->pool, offset, pmo_layout_of(to->pool, header->type), &container));
+    if (header->type == PMO_TYPE_DICT) {
+        PMO_TRY(put_letter(to, letter));
+        PMO_TRY(put_table(to, container, depth + 1));
+        return put_letter(to, '0');
+    }
+    PMO_TRY(put_counted(to, letter, container->state.length));
+    return header->type == PMO_TYPE_LIST ? put_list(to, container, depth + 1)
+                                         : put_table(to, container, depth + 1);
+}
+
+int pmo_graph_write(pmo_pool *pool, uint64_t offset, pmo_batch *stream) {
+    PMO_TRY(pmo_usable(pool));
+    writer to = {.pool = pool};
+    *stream = (pmo_batch){0};
+    int status = put_object(&to, offset, 0);
+    pmo_map_clear(&to.numbers);
+    if (status != PMO_OK) {
+        free(to.out.bytes);
+        return status;
+    }
+    stream->data = to.out.bytes;
+    stream->data_length = to.out.length;
+    stream->owned[2] = to.out.bytes;
+    return PMO_OK;
+}
