@@ -411,6 +411,10 @@ int pmo_graph_build(pmo_pool *pool, pmo_graph *from, uint64_t *offsets) {
     return pmo_op_end(pool, &op, status);
 }
 
+uint64_t pmo_graph_done(const pmo_graph *from) {
+    return (uint64_t)(__atomic_load_n(&from->at, __ATOMIC_RELAXED) - from->stream);
+}
+
 void pmo_graph_free(pmo_graph *from) {
     if (from != NULL) {
         free(from->shapes);

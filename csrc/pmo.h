@@ -429,6 +429,8 @@ int pmo_graph_read(const char *stream, uint64_t length, uint64_t count, pmo_grap
 /* Make all its containers in one transaction; offsets gets those of the count outermost
  * ones, whose references the caller is to count. Once for each graph. */
 int pmo_graph_build(pmo_pool *pool, pmo_graph *graph, uint64_t *offsets);
+/* How many bytes of the stream the present pass has behind it. Any thread may ask. */
+uint64_t pmo_graph_done(const pmo_graph *graph);
 void pmo_graph_free(pmo_graph *graph);
 /* graph_write.c: the container at offset and all it leads to as such a stream, whose bytes
  * are stream->data, to be given back by pmo_batch_release. PMO_EINVAL: not everything in

@@ -6,11 +6,12 @@ program has set is asked for one; without either nobody is told and nothing is s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
-__all__ = ["COPY", "Progress", "Watcher", "reporting", "watch"]
+__all__ = ["COPY", "Progress", "Watcher", "polling", "reporting", "watch"]
 
 Progress: TypeAlias = Callable[[str, int, "int | None"], object]
 """Called with the phase, the steps done and, where it is known, their total."""
@@ -20,6 +21,9 @@ COPY = "copy"
 
 Watcher: TypeAlias = Callable[[str], "AbstractContextManager[Progress]"]
 """Called with what the work is; its context lasts as long as the work."""
+
+_INTERVAL = 0.25
+"""Seconds between two looks at work that does not report by itself."""
 
 _watcher: Watcher | None = None
 
@@ -38,3 +42,25 @@ def reporting(work: str, progress: Progress | None = None) -> Iterator[Progress 
     else:
         with _watcher(work) as watched:
             yield watched
+
+
+@contextmanager
+def polling(work: str, phase: str, done: Callable[[], int], total: int) -> Iterator[None]:
+    """Report, from a thread of its own, what *done* gives while the block is in one long call."""
+    with reporting(work) as report:
+        if report is None:
+            yield
+            return
+        ended = threading.Event()
+
+        def look() -> None:
+            while not ended.wait(_INTERVAL):
+                report(phase, min(done(), total), total)
+
+        looking = threading.Thread(target=look, name="pmemobj progress", daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            looking.join()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import marshal
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from pmemobj import codecs
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import UnstorableError
 from pmemobj.kinds import LIBRARIES
-from pmemobj.progress import reporting
+from pmemobj.progress import polling, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,9 @@ __all__ = ["Staging", "bind_batch", "bind_keys"]
 
 _STEP = 4096
 """Containers between two reports of progress."""
+
+_LARGE = 4 << 20
+"""Bytes of plain data from which on storing them may take a second."""
 
 _TYPES: dict[type, int] = {
     list: lib.PMO_TYPE_LIST,
@@ -271,7 +274,8 @@ class Staging:
         ctx = self._mm.ctx
         if self._graph is not None:
             offsets = ffi.new("uint64_t[]", len(self._nodes))
-            status = lib.pmo_graph_build(ctx, self._graph, offsets)
+            with self._watched(self._graph):
+                status = lib.pmo_graph_build(ctx, self._graph, offsets)
             if status:
                 raise failure(status, ctx)
             for node, offset in zip(self._nodes, offsets, strict=True):
@@ -292,6 +296,12 @@ class Staging:
                     self._fill(ctx, node)
                 if report is not None and done % _STEP == 0:
                     report("writing", done, len(self._nodes))
+
+    def _watched(self, graph: Any) -> AbstractContextManager[None]:
+        size = len(self._stream)
+        if size < _LARGE:
+            return nullcontext()
+        return polling("storing", "writing", lambda: int(lib.pmo_graph_done(graph)), size)
 
     def _fill(self, ctx: Any, node: _Node) -> None:
         bound: Any = ffi.NULL

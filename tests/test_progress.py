@@ -59,6 +59,21 @@ def test_work_on_a_pool_is_told(pool, told, tmp_path):
         assert 0 <= done <= (done if total is None else total)
 
 
+def test_storing_plain_data_in_one_piece_is_told(pool, told, monkeypatch):
+    monkeypatch.setattr("pmemobj.progress._INTERVAL", 0.0001)
+    monkeypatch.setattr("pmemobj.staging._LARGE", 1 << 20)
+    reports, ended = told
+    plain = [[number, str(number)] for number in range(100_000)]
+    pool.root["plain"] = plain
+    done = [done for work, phase, done, _ in reports if (work, phase) == ("storing", "writing")]
+    assert done == sorted(done)
+    assert ended == ["storing"]
+    total = {total for *_, total in reports}
+    assert len(total) == 1
+    assert max(done) <= max(total)
+    assert len(pool.root["plain"]) == len(plain)
+
+
 def test_a_progress_function_of_ones_own_is_told_instead(pool, told):
     reports, _ = told
     mine = []
