@@ -59,6 +59,14 @@ typedef struct pmo_stream {
     pmo_buffer data;
 } pmo_stream;
 
+/* Words of the pool that are to change, all or none. */
+#define PMO_WORDS_MAX 6u
+typedef struct pmo_publication {
+    uint64_t *place[PMO_WORDS_MAX];
+    uint64_t value[PMO_WORDS_MAX];
+    uint32_t count;
+} pmo_publication;
+
 struct pmo_collector;
 
 struct pmo_pool {
@@ -96,6 +104,8 @@ struct pmo_pool {
     pmo_map freed; /* in this transaction begun by pmo_tx_begin: no allocations any more */
     pmo_stream keys;
     pmo_stream values;
+    const pmo_publication *applying; /* its words need not be durable one by one */
+    uint32_t applied;                /* a bit for each of them that is in place */
     pmo_failure_info failure;
     pmo_counters counters;
     pmo_pool_info info;
@@ -217,6 +227,11 @@ void pmo_activate(pmo_pool *pool);
 /* While this thread opens a pool whose policy needs no disk writes: sync nothing. The
  * dirty mark, which is synced, is what tells about a power cut. */
 void pmo_quiet(bool on);
+/* From here to pmo_words_done libpmemobj's redo log is durable before any of these words is
+ * changed, and is dropped only after all are: in between they may become durable in any
+ * order, so together, in one write for each page. */
+void pmo_await_words(pmo_pool *pool, const pmo_publication *change);
+int pmo_words_done(pmo_pool *pool);
 /* Make a range durable on the disk whatever the policy. 0, or -1 with errno. */
 int pmo_sync_range(const void *address, uint64_t size);
 /* How often libpmemobj has called our pmem_msync: it grows iff the hook is reached. */
@@ -242,13 +257,6 @@ int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status);
 static inline bool pmo_op_joined(const pmo_op *op) {
     return !op->own;
 }
-/* Words of the pool that are to change, all or none. */
-#define PMO_WORDS_MAX 6u
-typedef struct pmo_publication {
-    uint64_t *place[PMO_WORDS_MAX];
-    uint64_t value[PMO_WORDS_MAX];
-    uint32_t count;
-} pmo_publication;
 static inline void pmo_publication_add(pmo_publication *change, uint64_t *place,
                                        uint64_t value) {
     change->place[change->count] = place;

@@ -179,7 +179,8 @@ typedef struct pmo_counters {
     uint64_t fresh_bytes;
     uint64_t allocations;
     uint64_t frees;
-    uint64_t persist_points; /* ranges libpmemobj made durable */
+    uint64_t persist_points; /* ranges made durable */
+    uint64_t syncs;          /* of these, how often the disk was waited for */
 } pmo_counters;
 
 /* ---- pool.c: files and sessions ------------------------------------------ */
@@ -394,9 +395,13 @@ int pmo_table_set_named(pmo_pool *pool, uint64_t offset, const char *key, int64_
                         uint32_t tag, int64_t number, const char *data);
 int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
                       int64_t number);
+/* The same of a set's element whose canon the core derives. */
+int pmo_set_add(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
+                const char *data);
 /* O(1) amortised. Without the lock. */
 int pmo_table_delete(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                      const char *data, const char *canon, uint64_t canon_length);
+/* The same with a str as the key. */
 int pmo_table_delete_named(pmo_pool *pool, uint64_t offset, const char *key,
                            int64_t key_length);
 int pmo_table_update(pmo_pool *pool, uint64_t offset, const pmo_keys *keys,

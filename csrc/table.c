@@ -110,6 +110,11 @@ int pmo_table_set_named(pmo_pool *pool, uint64_t offset, const char *key, int64_
     return pmo_table_set(pool, offset, PMO_STR, key_length, key, NULL, 0, tag, number, data);
 }
 
+int pmo_set_add(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
+                const char *data) {
+    return pmo_table_set(pool, offset, tag, number, data, NULL, 0, PMO_NONE, 0, "");
+}
+
 int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
                       int64_t number) {
     const pmo_pair pair = {

@@ -185,7 +185,11 @@ int pmo_publish(pmo_pool *pool, const pmo_publication *change) {
     for (uint32_t i = 0; i < change->count; i++) {
         pmemobj_set_value(pool->pop, &actions[i], change->place[i], change->value[i]);
     }
-    if (pmemobj_publish(pool->pop, actions, change->count) != 0) {
+    pmo_await_words(pool, change);
+    int published = pmemobj_publish(pool->pop, actions, change->count);
+    int synced = pmo_words_done(pool);
+    pool->applying = NULL;
+    if (published != 0 || synced != 0) {
         return errno == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, errno);
     }
     pool->writes++;

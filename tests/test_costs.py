@@ -31,7 +31,8 @@ class Cost:
         published: changes made by the redo log, without a transaction.
         undo: bytes snapshotted.
         allocations: blocks of memory asked for.
-        points: ranges made durable; under "power", so many times the disk is waited for.
+        points: ranges made durable.
+        syncs: how often the disk was waited for; never, under "process".
     """
 
     calls: int
@@ -40,6 +41,7 @@ class Cost:
     undo: int = 0
     allocations: int = 0
     points: int = 0
+    syncs: int = 0
 
 
 class Account(pmemobj.PersistentObject):
@@ -77,6 +79,7 @@ def cost(pool: Pool, operation: Callable[[], object]) -> Cost:
         after.undo_bytes - before.undo_bytes,
         after.allocations - before.allocations,
         after.persist_points - before.persist_points,
+        after.syncs - before.syncs,
     )
 
 
@@ -178,6 +181,20 @@ def test_one_operation_of_many_in_a_transaction(pool: Pool, name: str) -> None:
         if name == "set add again":
             operation()
         assert cost(pool, operation) == INSIDE[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "points", "syncs"),
+    [("list append int", 6, 4), ("list replace int", 4, 3), ("dict replace text", 8, 5)],
+)
+def test_words_of_one_page_are_synced_together(
+    tmp_path: Path, name: str, points: int, syncs: int
+) -> None:
+    with pmemobj.create(tmp_path / "power.pmem", 16 * MIB, durability="power") as pool:
+        pool.root = {}
+        at = filled(pool)
+        spent = cost(pool, operations(at)[name])
+        assert (spent.points, spent.syncs) == (points, syncs)
 
 
 def test_a_body_made_in_a_transaction_is_not_snapshotted(pool: Pool) -> None:

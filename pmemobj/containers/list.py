@@ -119,27 +119,27 @@ class PersistentList(StoredSequence):
             TypeError: neither an integer nor a slice, or the value for a slice not iterable.
             ValueError: an extended slice and another number of values.
         """
+        if type(value) is int and type(index) is int and index >= 0:  # _p_change, written out
+            mm = self._p_mm
+            if not mm.attention or self._p_cache is mm.uncached:
+                self._p_moves = moves = self._p_moves + 1
+                try:
+                    status = _sequence_set_int(mm.ctx, self._p_off, index, value)
+                except OverflowError:
+                    status = BUSY  # the index or the value is not an int64
+                except BaseException:
+                    self._p_cache.pop(index, None)
+                    raise
+                cache = self._p_cache
+                if index in cache:
+                    cache.pop(index, None)
+                    self._p_renew(cache, index, value, moves, status)
+                if not status or (status != _EINDEX and mm.settled(status, self)):
+                    return
         if isinstance(index, slice):
             self._p_set_slice(index, value)
             return
         place = index if type(index) is int else self._p_index(index)
-        if type(value) is int:  # _p_change, written out
-            mm = self._p_mm
-            if place >= 0 and (not mm.attention or self._p_cache is mm.uncached):
-                self._p_moves = moves = self._p_moves + 1
-                try:
-                    status = _sequence_set_int(mm.ctx, self._p_off, place, value)
-                except OverflowError:
-                    status = BUSY
-                except BaseException:
-                    self._p_cache.pop(place, None)
-                    raise
-                cache = self._p_cache
-                if place in cache:
-                    cache.pop(place, None)
-                    self._p_renew(cache, place, value, moves, status)
-                if not status or (status != _EINDEX and mm.settled(status, self)):
-                    return
         if place < 0:
             with self._p_mm.lock:
                 PersistentList.__setitem__(self, self._p_place(place, "assignment index"), value)

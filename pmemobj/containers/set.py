@@ -15,6 +15,8 @@ from pmemobj.typetable import register_builtin
 
 __all__ = ["PersistentSet"]
 
+_add = lib.pmo_set_add
+
 
 class PersistentSet(StoredTable, SetAlgebra):
     """A set in a pool: ``pool.new(PersistentSet, iterable)``.
@@ -91,7 +93,11 @@ class PersistentSet(StoredTable, SetAlgebra):
         Raises:
             TypeError: *value* is not hashable.
         """
-        self._p_put(value, None)
+        tag, number, data, canon = self._p_mm.encode_key(value)
+        if canon:
+            self._p_put(value, None)
+        else:
+            self._p_change(None, value, MISSING, 1, _add, tag, number, data)
 
     def remove(self, value: Any, /) -> None:
         """Remove an element. O(1).

@@ -411,6 +411,7 @@ class Laboratory:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.durability = "auto"
         self.path = directory / "pool.pmem"
         self.inspector = Inspector(directory / "image.pmem")
 
@@ -431,7 +432,7 @@ class Laboratory:
         Gives the states before and after.
         """
         self.create(prepare)
-        pool = pmemobj.open(self.path)
+        pool = pmemobj.open(self.path, durability=self.durability)
         try:
             before = canonical(pool.root)
             settle(pool)

@@ -62,6 +62,26 @@ def test_any_crash_leaves_before_or_after(laboratory: Laboratory, case: Case) ->
     assert states[0] != states[1]
 
 
+PUBLISHED = [
+    "list append int in place",
+    "list append heaped in place",
+    "list set int",
+    "list set heaped for heaped",
+    "dict set new heaped",
+    "dict replace heaped",
+    "set add int",
+]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_words_that_are_synced_together(laboratory: Laboratory, name: str) -> None:
+    """Durability "power" waits for the disk once for a page of them."""
+    case = next(case for case in CONTAINER_CASES if case.name == name)
+    laboratory.durability = "power"
+    states = laboratory.sweep(prepare_with(case), lambda pool: case.change(pool.root["x"]))
+    assert states == expected(case)
+
+
 @pytest.mark.parametrize("case", OBJECT_CASES + POOL_CASES, ids=by_name)
 def test_any_crash_around_larger_steps(laboratory: Laboratory, case: PoolCase) -> None:
     before, after = laboratory.sweep(case.prepare, case.change)
