@@ -44,11 +44,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Contents", "describe", "to_html", "to_text", "variables"]
 
-_NESTED_ROWS = (12, 6)
-"""Rows of a table inside a row, and of one inside that."""
+_ROWS_INSIDE = 12
+"""Rows of a table inside a row."""
 
-_NESTED_BUDGET = 120
-"""Rows inside rows, of one display."""
+_BUDGET = 150
+"""Rows inside rows, of one display; shared out evenly, so that like values look alike."""
+
+_LEAST = 3
+"""Rows inside a row that are worth opening it."""
 
 _ITEMS = 13
 _LAST = 3
@@ -74,11 +77,6 @@ class Contents:
     notes: tuple[str, ...] = ()
 
 
-def _limit(level: int) -> int:
-    limit = settings.max_rows
-    return limit if level == 1 else min(limit, _NESTED_ROWS[min(level, 3) - 2])
-
-
 _UNUSABLE = (AbortedObjectError, DetachedObjectError, PoolClosedError)
 
 
@@ -86,23 +84,30 @@ class _Describer:
     def __init__(self, manager: MemoryManager, nested: bool = True) -> None:
         self._preview = Preview(manager)
         self._peek = self._preview.peek
-        self._nested_left = _NESTED_BUDGET if nested else 0
+        self._budget = _BUDGET if nested else 0
 
-    def _value(self, shown: Shown, level: int) -> Cell:
-        """The cell of a value, with its elements inside where there is budget for them."""
-        nested = None
-        facts = shown.facts
-        if facts is not None and facts.length and not shown.look.opaque:
-            wanted = min(facts.length, _limit(level + 1))
-            if level < settings.max_depth and wanted <= self._nested_left:
-                self._nested_left -= wanted
-                table, _ = self._elements(facts, shown.look, level + 1)
-                nested = Summary(shown.type, tables=(table,))
-        return Cell(shown.text, shown.badges, nested=nested)
+    def _values(self, shown: list[Shown], level: int, budget: int) -> list[Cell]:
+        """The cells of values, with their elements inside, *budget* rows of them in all."""
+        opening = [one for one in shown if one.facts and one.facts.length and not one.look.opaque]
+        if level >= settings.max_depth or budget < _LEAST or not opening:
+            return [Cell(one.text, one.badges) for one in shown]
+        share = max(_LEAST, budget // len(opening))
+        cells = []
+        for one in shown:
+            nested = None
+            if one.facts and one.facts.length and not one.look.opaque and budget >= share:
+                budget -= share
+                limit = min(share, _ROWS_INSIDE, settings.max_rows)
+                left = share - min(limit, one.facts.length)
+                table, _ = self._elements(one.facts, one.look, level + 1, limit, left)
+                nested = Summary(one.type, tables=(table,))
+            cells.append(Cell(one.text, one.badges, nested=nested))
+        return cells
 
-    def _elements(self, facts: Facts, look: Look, level: int) -> tuple[Table, str]:
+    def _elements(
+        self, facts: Facts, look: Look, level: int, limit: int, budget: int
+    ) -> tuple[Table, str]:
         """The first and last elements of an object; the type, if all of these have the same."""
-        limit = _limit(level)
         if look.heading == "index":
             limit = min(limit, _ITEMS)
         tail = min(_LAST, limit // 2)
@@ -117,21 +122,26 @@ class _Describer:
         if look.heading:
             columns.insert(0, Column(look.heading, "name" if look.named else "number"))
         rows: list[Row | Gap] = []
-        for place, ((key, _), one) in enumerate(zip(entries, shown, strict=True)):
+        values = self._values(shown, level, budget)
+        for place, ((key, _), one, value) in enumerate(zip(entries, shown, values, strict=True)):
             index = place if place < len(window.head) else place + window.hidden
             cells = [one.type] * typed + [one.length] * measured
             if look.heading:
                 cells.insert(0, self._preview.label(key, look) if key else f"{index:,}")
-            rows.append(Row((*cells, self._value(one, level))))
+            rows.append(Row((*cells, value)))
         if window.hidden:
             rows.insert(len(window.head), Gap(window.hidden))
         return Table(tuple(columns), tuple(rows)), alike
 
-    def _variable(self, name: str, shown: Shown, used: int) -> Row:
-        amount: Cell | str = ""
-        if shown.bytes is not None:
-            amount = Cell(size(shown.bytes), share=shown.bytes / used if used else None)
-        return Row((name, shown.type, shown.length, amount, self._value(shown, 1)))
+    def _variables(self, names: list[str], shown: list[Shown], used: int) -> list[Row | Gap]:
+        rows: list[Row | Gap] = []
+        values = self._values(shown, 1, self._budget)
+        for name, one, value in zip(names, shown, values, strict=True):
+            amount: Cell | str = ""
+            if one.bytes is not None:
+                amount = Cell(size(one.bytes), share=one.bytes / used if used else None)
+            rows.append(Row((name, one.type, one.length, amount, value)))
+        return rows
 
     def variables(self, used: int) -> Contents:
         """The root's entries as variables."""
@@ -140,18 +150,15 @@ class _Describer:
             return Contents(Table(_VARIABLES, ()), 0)
         facts = self._peek.facts(root.number)
         if facts.layout != lib.PMO_LAYOUT_DICT:
-            row = self._variable("root", self._preview.show(root), used)
-            return Contents(Table(_VARIABLES, (row,)), 1)
+            rows = self._variables(["root"], [self._preview.show(root)], used)
+            return Contents(Table(_VARIABLES, tuple(rows)), 1)
         window = self._peek.table(facts, settings.max_rows - 1, 1)
-        entries = [(key, self._preview.show(value)) for key, value in window.head + window.tail]
-        rows: list[Row | Gap] = [
-            self._variable(self._preview.name(key), shown, used)
-            for key, shown in entries
-            if key is not None
-        ]
+        entries = window.head + window.tail
+        shown = [self._preview.show(value) for _, value in entries]
+        rows = self._variables([self._preview.name(key) for key, _ in entries], shown, used)
         if window.hidden:
             rows.insert(len(window.head), Gap(window.hidden))
-        notes = (_OWN_SIZE,) if any(shown.refers for _, shown in entries) else ()
+        notes = (_OWN_SIZE,) if any(one.refers for one in shown) else ()
         return Contents(Table(_VARIABLES, tuple(rows)), facts.length, notes)
 
     def describe(self, offset: int) -> Summary:
@@ -161,7 +168,7 @@ class _Describer:
         told = [Fact("size", size(facts.bytes))]
         tables: tuple[Table, ...] = ()
         if not cls.look.opaque:
-            table, alike = self._elements(facts, cls.look, 1)
+            table, alike = self._elements(facts, cls.look, 1, settings.max_rows, self._budget)
             tables = (table,)
             told.insert(0, Fact(cls.look.noun[1], f"{facts.length:,}"))
             if alike and not cls.look.named:

@@ -5,8 +5,7 @@ Makes no handles; the cost depends on how much is looked at, never on how much i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pmemobj import codecs
 from pmemobj._native import ffi, lib
@@ -25,8 +24,7 @@ _HOLES = 1 << 16
 _TAIL_HOLES = 64
 
 
-@dataclass(frozen=True)
-class Raw:
+class Raw(NamedTuple):
     """One stored value, undecoded.
 
     Attributes:
@@ -47,8 +45,7 @@ class Raw:
         return not self.has_payload or len(self.data) == self.number
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What the pool knows about one object without reading its contents.
 
     Attributes:
@@ -68,8 +65,7 @@ Entry = tuple[Raw | None, Raw]
 """What an element is found under, and the element; None: under nothing, or its index."""
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """The first elements of a container, how many are left out, and the last ones."""
 
     head: list[Entry]

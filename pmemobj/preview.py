@@ -266,8 +266,10 @@ class Preview:
             return clip(self._brief(raw)[0], NAME_WIDTH)
         return self.name(raw)
 
-    def name(self, raw: Raw) -> str:
+    def name(self, raw: Raw | None) -> str:
         """A key that names a variable or an attribute: strings without quotes."""
+        if raw is None:
+            return ""
         if raw.tag != lib.PMO_STR:
             return clip(self._brief(raw)[0], NAME_WIDTH)
         text = raw.data.decode("utf-8", "surrogatepass" if raw.is_whole else "ignore")

@@ -21,6 +21,7 @@ from pmemobj.containers.attributes import (
     instance_dict,
 )
 from pmemobj.containers.base import (
+    FIRST_READ,
     MISSING,
     PlainObject,
     Stored,
@@ -290,8 +291,16 @@ class PersistentObject(Instance, metaclass=ObjectType):
         )
 
     def _p_shown(self) -> Iterator[tuple[str, Any]]:
-        for name, value in self._p_all("items"):
-            yield f"{name}=", value
+        place = 0
+        while True:  # only as far as there is room; a value's __repr__ may change attributes
+            with self._p_mm.lock:
+                page = self._p_page(place, place + FIRST_READ, True)
+                entries = self._p_entries(page, "items")
+            if page.next == place:
+                return
+            place = page.next
+            for name, value in entries:
+                yield f"{name}=", value
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickled and copied as a PlainObject with the stored attributes."""

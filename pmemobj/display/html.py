@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from html import escape
+from html import escape as escape_html
 from pathlib import Path
 
 from pmemobj.display.summary import (
@@ -25,18 +26,26 @@ __all__ = ["render", "style"]
 
 _TRACKS: dict[Kind, str] = {
     "name": "var(--pmo-name-track)",
-    "word": "fit-content(14em)",
+    "word": "var(--pmo-word-track)",
     "number": "max-content",
     "size": "max-content",
     "value": "var(--pmo-value-track)",
 }
 """The widths of a table's columns: only values take more than they need, or less."""
 
-_FOLDING = 4
-"""Columns from which on a row takes two lines where there is little room."""
+_FOLDS = ((5, "pmo-many"), (3, "pmo-folds"))
+"""From how many columns on a row takes two lines where there is little room."""
 
-_CLIPPED = 18
+_CLIPPED = 4
 """Characters that fit wherever a text may be cut; what is longer can be read on hover."""
+
+
+_special = re.compile("[&<>\"']").search
+
+
+def escape(text: str) -> str:
+    """*text* as HTML; most texts are that already."""
+    return escape_html(text) if _special(text) else text
 
 
 @cache
@@ -156,9 +165,10 @@ def _table(table: Table, level: int, depth: int) -> str:
     rows = "".join(_row(row, table.columns, level, depth) for row in table.rows)
     tracks = " ".join(_TRACKS[column.kind] for column in table.columns)
     title = f'<div class="pmo-section">{escape(table.title)}</div>' if table.title else ""
-    folds = ' class="pmo-folds"' if len(table.columns) >= _FOLDING else ""
+    folds = next((name for columns, name in _FOLDS if len(table.columns) >= columns), "")
     return (
-        f'{title}<div class="pmo-scroll"><table{folds} style="grid-template-columns:{tracks}">'
+        f'{title}<div class="pmo-scroll">'
+        f'<table class="{folds}" style="grid-template-columns:{tracks}">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

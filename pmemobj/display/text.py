@@ -36,7 +36,7 @@ def _no_paint(text: str, tone: Tone) -> str:
 
 def width_of(text: str) -> int:
     """Columns that *text* takes in a terminal."""
-    if text.isascii():
+    if text.replace("…", "").isascii():
         return len(text)
     return sum(
         0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text
