@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
+from traitlets import TraitError
 
 from pmemobj.display.settings import settings as display_settings
 from pmemobj.jupyter.completion import Completion
@@ -33,7 +34,7 @@ class _Loaded:
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
-        self.settings = PmemMagics(parent=shell)
+        self.settings = _settings_of(shell)
         self.magics = (
             PoolMagics(shell, self.settings),
             VariableMagics(shell),
@@ -77,6 +78,14 @@ class _Loaded:
         self.completion.remove()
         self.settings.unobserve_all()
         watch(None)
+
+
+def _settings_of(shell: Any) -> PmemMagics:
+    try:
+        return PmemMagics(parent=shell)
+    except TraitError as error:
+        shell.show_usage_error(f"c.PmemMagics: {error}; the defaults are in force")
+        return PmemMagics()
 
 
 _loaded: dict[int, _Loaded] = {}

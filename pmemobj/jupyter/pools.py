@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -32,6 +33,7 @@ from pmemobj.snapshots import restore
 
 __all__ = ["PoolMagics"]
 
+_UNDONE = "A transaction was open: it was rolled back."
 _WHICH = "the workspace (default: the one that is open)"
 
 
@@ -184,6 +186,8 @@ class PoolMagics(Magics):
         hold are those of the closed pool.
         """
         args = parse(self.pmem_restore, line)
+        if not looks_like_pool(_path(args.file)):
+            raise UsageError(f"{_path(args.file)}: there is no snapshot")
         if args.path is not None:
             if args.workspace is not None:
                 raise UsageError("give a path, or -w with a workspace to put back, not both")
@@ -202,8 +206,6 @@ class PoolMagics(Magics):
 
     def _put_back(self, variable: str, pool: PersistentObjectPool, file: str) -> None:
         path, durability = pool.path, pool.durability
-        if not looks_like_pool(file):
-            raise UsageError(f"{file}: there is no snapshot")
         with usage_errors():
             pool.close()
             try:
@@ -222,9 +224,11 @@ class PoolMagics(Magics):
     def pmem_close(self, line: str) -> None:
         """Close a pool. Its variables stay stored; names that still refer to them raise."""
         _, one = SESSION.chosen(parse(self.pmem_close, line).workspace, "%pmem_close")
+        undone = pool_info(one.pool).in_transaction
         with usage_errors():
             one.pool.close()
-        show(pool_summary(pool_info(one.pool)))
+        summary = pool_summary(pool_info(one.pool))
+        show(replace(summary, warnings=(_UNDONE,)) if undone else summary)
 
 
 def _path(argument: str) -> str:

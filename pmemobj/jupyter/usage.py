@@ -17,10 +17,10 @@ from IPython.core.magic_arguments import parse_argstring
 from pmemobj.errors import PmemobjError
 from pmemobj.report import explain
 
-__all__ = ["checked_variable", "parse", "parse_size", "unquoted", "usage_errors"]
+__all__ = ["SHELL_NAMES", "checked_variable", "parse", "parse_size", "unquoted", "usage_errors"]
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SHELL_NAMES = ("In", "Out", "exit", "quit", "get_ipython", "open")
+SHELL_NAMES = ("In", "Out", "exit", "quit", "get_ipython", "open")
 
 
 def parse(magic: Any, line: str) -> Any:
@@ -72,6 +72,6 @@ def checked_variable(option: str, name: str) -> str:
     """
     if not name.isidentifier() or iskeyword(name):
         raise UsageError(f"{option} {name}: not a name that a variable can have")
-    if name.startswith("_") or name in _SHELL_NAMES:
+    if name.startswith("_") or name in SHELL_NAMES:
         raise UsageError(f"{option} {name}: IPython uses this name itself; take another")
     return name

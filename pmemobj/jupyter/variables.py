@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +18,7 @@ from pmemobj.display.summary import Fact, Summary, count
 from pmemobj.errors import ForeignObjectError, UnstorableError
 from pmemobj.jupyter.session import SESSION, Opened
 from pmemobj.jupyter.showing import show
-from pmemobj.jupyter.usage import parse, usage_errors
+from pmemobj.jupyter.usage import SHELL_NAMES, parse, usage_errors
 from pmemobj.report import short_path, workspace_summary
 from pmemobj.workspace import Workspace
 
@@ -118,14 +119,12 @@ class VariableMagics(Magics):
         if args.names:
             names = list(dict.fromkeys(args.names))
             _check_there(there, names, "nothing was bound")
+            if unfit := [why for name in names if (why := _unfit(name))]:
+                raise UsageError(f"{unfit[0]}; nothing was bound")
             skipped = []
         else:
-            names = [name for name in there if _is_variable(name)]
-            skipped = [
-                f"{variable}[{name!r}] was left out: not a name that a variable can have"
-                for name in there
-                if not _is_variable(name)
-            ]
+            names = [name for name in there if not _unfit(name)]
+            skipped = [f"{why}: left out" for name in there if (why := _unfit(name))]
         with usage_errors():
             pulled = {name: plain(there[name]) if args.plain else there[name] for name in names}
         self.shell.user_ns.update(pulled)
@@ -164,8 +163,13 @@ class VariableMagics(Magics):
         )
 
 
-def _is_variable(name: object) -> bool:
-    return isinstance(name, str) and name.isidentifier()
+def _unfit(name: object) -> str:
+    """Why a variable of a workspace cannot be one of the notebook under its name, or ""."""
+    if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+        return f"{name!r} is not a name that a variable can have"
+    if name in SHELL_NAMES or name in SESSION:
+        return f"the notebook has {name} for something else"
+    return ""
 
 
 def _check_there(workspace: Workspace, names: list[str], so: str) -> None:

@@ -300,3 +300,29 @@ def test_work_that_takes_long_shows_a_bar(notebook):
     assert "checking: mark" not in notebook("%pmem_check").text
     notebook("%config PmemMagics.progress = True", "progress.PATIENCE = patience")
     assert "checking: mark" not in notebook("%pmem_gc").text
+
+
+LONG_WORK = """
+print("at work", flush=True)
+while True:
+    ws.pool.gc()
+    ws.pool.check()
+    ws.copies = lists
+    ws.pool.snapshot("long.copy", overwrite=True)
+"""
+
+
+def test_long_work_is_stopped_cleanly(notebook):
+    notebook("%pmem_open long.pool", "lists = [[number, {number}] for number in range(20000)]")
+    notebook("ws.kept = lists")
+    dice = random.Random(9)
+    for _ in range(4):
+        result = interrupted(notebook, LONG_WORK, dice.uniform(0, 1))
+        assert result.finished
+        assert "KeyboardInterrupt" in result.text
+        notebook(
+            "assert ws.pool.check().ok",
+            "assert len(ws.kept) == len(lists)",
+            "assert 'copies' not in ws or len(ws.copies) == len(lists)",
+        )
+    notebook("import os", "assert not [n for n in os.listdir() if n.startswith('.pmemobj')]")

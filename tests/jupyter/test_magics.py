@@ -514,3 +514,34 @@ def test_a_missing_class_is_told_with_the_cell_that_defined_it(shell, tmp_path):
     assert "(In [7]: class Lost(" in " ".join(told.split())
     shell.good(LOST)
     assert type(shell.names["ws"].lost) is shell.names["Lost"]
+
+
+def test_pull_leaves_the_notebook_s_own_names(shell):
+    shell.good("%pmem_open p.pool", "ws['ws'], ws['In'], ws['class'], ws['x'] = 1, 2, 3, 4")
+    seen = shell.good("%pmem_pull")
+    for name in ("ws", "In", "'class'"):
+        assert name in seen
+    assert shell.names["x"] == 4
+    assert shell.names["ws"].x == 4
+    assert "something else" in shell.usage_error("%pmem_pull x ws")
+    assert "not a name" in shell.usage_error("%pmem_pull class")
+
+
+def test_closing_inside_a_transaction_is_told(shell):
+    shell.good("%pmem_open c.pool", "ws.x = 1", "t = ws.transaction()", "t.begin()", "ws.x = 2")
+    assert "rolled back" in shell.good("%pmem_close")
+    shell.good("%pmem_open c.pool")
+    seen = shell.run("%%pmem_transaction", "ws.x = 2", "%pmem_close")
+    assert "PoolClosedError" in seen
+    shell.good("%pmem_open c.pool")
+    assert shell.names["ws"].x == 1
+
+
+def test_settings_that_make_no_sense_do_not_keep_the_extension_away(shell):
+    shell.good("%unload_ext pmemobj")
+    shell.ip.config.PmemMagics.max_rows = 0
+    try:
+        assert "max_rows" in shell.good("%load_ext pmemobj")
+        shell.good("%pmem_open s.pool", "%pmem_ls")
+    finally:
+        del shell.ip.config.PmemMagics
