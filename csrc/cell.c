@@ -25,6 +25,21 @@ static uint16_t cell_check(const pmo_cell *cell, uint64_t payload_sum) {
     return words_check(words[0], words[1], payload_sum);
 }
 
+void pmo_cell_make_hole(pmo_cell *cell, uint64_t first) {
+    *cell = (pmo_cell){.tag = PMO_EMPTY};
+    cell->word = first;
+    cell->check = cell_check(cell, 0);
+}
+
+int pmo_cell_hole(pmo_pool *pool, const pmo_cell *cell, uint64_t *first) {
+    if (cell->tag != PMO_EMPTY || cell->check != cell_check(cell, 0)) {
+        return pmo_corrupt(pool, pmo_offset_of(pool, cell),
+                           "a hole that does not match its check");
+    }
+    *first = cell->word;
+    return PMO_OK;
+}
+
 /* Composed in registers: reading a cell back whole that was just written in parts stalls. */
 static inline void put_number(pmo_cell *cell, uint32_t tag, int64_t number) {
     uint64_t high = tag >= PMO_INT ? (uint64_t)number : 0;

@@ -212,6 +212,13 @@ static inline uint32_t pmo_header_check(uint64_t offset, uint32_t type) {
     return (uint32_t)pmo_fold(offset, type);
 }
 
+/* ---- preflight.c ----------------------------------------------------------------- */
+
+/* What libpmemobj would follow blindly when it opens the pool: PMO_OK, or PMO_ECORRUPT
+ * with offset and text in failure. Files that cannot be read, that are in use or of a
+ * format that is not known are PMO_OK: opening tells what is wrong with them. */
+int pmo_preflight(const char *path, const char *parts, pmo_failure_info *failure);
+
 /* ---- heap.c ---------------------------------------------------------------------- */
 
 /* Does an allocation that exists now start at this offset? O(1), up to some microseconds.
@@ -403,6 +410,9 @@ int pmo_cell_drop(pmo_pool *pool, pmo_heap *heap, const pmo_cell *cell);
 /* Offset of the object that the cell counts a reference to, blobs included; 0: none. */
 int pmo_cell_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
                        uint64_t *offset);
+/* A hole of a table; first is what the layout says of entry 0's. */
+void pmo_cell_make_hole(pmo_cell *cell, uint64_t first);
+int pmo_cell_hole(pmo_pool *pool, const pmo_cell *cell, uint64_t *first);
 /* Can the cell count a reference at all? False for most, at the cost of two bytes. */
 static inline bool pmo_cell_may_refer(const pmo_cell *cell) {
     return cell->tag == PMO_REF || cell->tag == PMO_KEYED ||

@@ -94,10 +94,10 @@ _Static_assert(sizeof(pmo_geometry) == 40, "a container's geometry is 40 bytes")
  *   set       [pmo_set_entry x capacity][uint32 index x index_slots][heap]
  *   dict      [pmo_dict_entry x capacity][uint32 index x index_slots][heap]
  * Elements 0..used-1 are written. A hole (deleted table entry) has tag
- * PMO_EMPTY and is all zero, but that entry 0 as a hole has the number of
- * the first entry that is none as its hash. Index slots hold entry number + 1; 0 is free.
- * The index is probed linearly and knows no deleted marks.
- * A table of at most PMO_SMALL_TABLE entries has no index.
+ * PMO_EMPTY as its key and is zero otherwise, but that the key of entry 0 as a
+ * hole has the number of the first entry that is none as its word. Index slots hold entry
+ * number + 1; 0 is free. The index is probed linearly and knows no deleted marks. A table of at
+ * most PMO_SMALL_TABLE entries has no index.
  */
 typedef struct pmo_container {
     pmo_header head;

@@ -119,11 +119,11 @@ static int scan(pmo_pool *pool, struct pmo_collector *gc, pmo_gc_place *place, u
     for (; place->position < stop; place->position++) {
         const void *element = elements + place->position * stride + lead;
         const pmo_cell *cell = element;
-        if (table && cell->tag == PMO_EMPTY) {
-            continue;
-        }
-        place->live++;
-        int status = visit_element(pool, gc, &heap, cell, cells, visit);
+        uint64_t ignored;
+        bool hole = table && cell->tag == PMO_EMPTY;
+        place->live += !hole;
+        int status = hole ? pmo_cell_hole(pool, cell, &ignored)
+                          : visit_element(pool, gc, &heap, cell, cells, visit);
         if (status != PMO_OK && !(status == PMO_ECORRUPT && place->damaged)) {
             return status;
         }

@@ -216,6 +216,7 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **op
     prepare_process();
     pmo_activate(NULL);
     uint64_t calls = pmo_hook_calls();
+    PMO_TRY(pmo_preflight(path, parts, failure));
     pmo_quiet(policy != PMO_POLICY_POWER);
     PMEMobjpool *pop = map_pool(path, policy);
     pmo_quiet(false);

@@ -188,9 +188,9 @@ static int note_first(pmo_pool *pool, const pmo_change *change, uint64_t emptied
     }
     pmo_set_entry *zeroth = pmo_table_entry(table, 0);
     if (emptied > 0) {
-        PMO_TRY(save(pool, change, &zeroth->hash, sizeof zeroth->hash));
+        PMO_TRY(save(pool, change, &zeroth->key, sizeof zeroth->key));
     }
-    zeroth->hash = first;
+    pmo_cell_make_hole(&zeroth->key, first);
     return PMO_OK;
 }
 
@@ -207,6 +207,7 @@ int pmo_entry_delete(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t sl
         PMO_TRY(pmo_cell_drop(pool, &table->heap, pmo_entry_value(entry)));
     }
     memset(entry, 0, table->stride);
+    pmo_cell_make_hole(&entry->key, 0);
     table->length--;
     return i == table->used - 1 ? trim(pool, change) : note_first(pool, change, i);
 }

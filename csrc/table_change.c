@@ -89,9 +89,11 @@ static int move_entries(pmo_pool *pool, const pmo_table *from, bool keep_places,
             return miscounted(pool, from);
         }
         if (hole) {
+            uint64_t first = 0;
             pmo_set_entry *entry = pmo_table_entry(to, to->used++);
+            PMO_TRY(pmo_cell_hole(pool, &pmo_table_entry(from, i)->key, &first));
             memset(entry, 0, to->stride);
-            entry->hash = pmo_table_entry(from, i)->hash;
+            pmo_cell_make_hole(&entry->key, first);
         } else {
             PMO_TRY(move_entry(pool, from, i, to));
         }

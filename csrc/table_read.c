@@ -43,7 +43,10 @@ uint64_t pmo_table_slots(uint64_t capacity) {
 
 int pmo_table_first(pmo_pool *pool, const pmo_table *table, uint64_t *first) {
     const pmo_set_entry *entry = pmo_table_entry(table, 0);
-    *first = table->used > 0 && entry->key.tag == PMO_EMPTY ? entry->hash : 0;
+    *first = 0;
+    if (table->used > 0 && entry->key.tag == PMO_EMPTY) {
+        PMO_TRY(pmo_cell_hole(pool, &entry->key, first));
+    }
     return *first <= table->used ? PMO_OK
                                  : pmo_corrupt(pool, pmo_offset_of(pool, entry),
                                                "a first entry past a table's last");
@@ -138,11 +141,13 @@ int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
         stop = table.used;
     }
     uint64_t at = 0;
+    uint64_t ignored;
     PMO_TRY(pmo_table_first(pool, &table, &at));
     at = at < start ? start : at;
     for (; at < stop; at++) {
         pmo_set_entry *entry = pmo_table_entry(&table, at);
         if (entry->key.tag == PMO_EMPTY) {
+            PMO_TRY(pmo_cell_hole(pool, &entry->key, &ignored));
             continue;
         }
         if (pool->keys.data.length + pool->keys.numbers.length + pool->values.data.length +
@@ -183,6 +188,8 @@ int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
                 table.layout == PMO_LAYOUT_DICT ? pmo_entry_value(entry) : &entry->key;
             return pmo_cell_read(pool, &table.heap, cell, value);
         }
+        uint64_t ignored;
+        PMO_TRY(pmo_cell_hole(pool, &entry->key, &ignored));
     }
     return PMO_EMISSING;
 }
@@ -202,13 +209,12 @@ static int verify_shape(pmo_pool *pool, const pmo_table *table) {
 }
 
 static int verify_hole(pmo_pool *pool, const pmo_table *table, uint64_t i) {
-    static const char zero[sizeof(pmo_dict_entry)];
+    static const char zero[sizeof(pmo_cell)];
     const pmo_set_entry *entry = pmo_table_entry(table, i);
     uint64_t first = 0;
-    PMO_TRY(pmo_table_first(pool, table, &first));
-    uint64_t number = i == 0 ? first : 0;
-    if (entry->hash != number ||
-        memcmp(&entry->key, zero, table->stride - offsetof(pmo_set_entry, key)) != 0) {
+    PMO_TRY(pmo_cell_hole(pool, &entry->key, &first));
+    if (entry->hash != 0 || (i > 0 && first != 0) ||
+        memcmp(&entry->key + 1, zero, table->stride - sizeof *entry) != 0) {
         return pmo_corrupt(pool, pmo_offset_of(pool, entry), "a hole that is not empty");
     }
     return PMO_OK;

@@ -6,6 +6,7 @@ import copy
 import enum
 import io
 import math
+import os
 import pathlib
 import pickle
 import struct
@@ -644,7 +645,7 @@ def run_script(script: str, *folders: pathlib.Path) -> str:
     path = [*folders, pathlib.Path(codecs.__file__).parents[2]]
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
-        env={"PYTHONPATH": ":".join(map(str, path))},
+        env={**os.environ, "PYTHONPATH": ":".join(map(str, path))},
         capture_output=True,
         text=True,
         timeout=60,

@@ -107,7 +107,7 @@ class Graph:
             self.core.check(lib.pmo_free(self.ctx, offset))
 
     def memory(self, offset: int, size: int) -> Any:
-        return ffi.buffer(lib.pmo_direct(self.ctx, offset), size)
+        return ffi.buffer(ffi.cast("char *", lib.pmo_base(self.ctx)) + offset, size)
 
     def refcount(self, offset: int) -> int:
         return int(self.core.info(offset).refcount)

@@ -36,5 +36,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"crash tests: {TALLY.points} persist points, {TALLY.images} images opened, "
             f"{TALLY.kills} processes killed, {TALLY.failures} failures injected, "
-            f"{TALLY.interrupts} interrupts"
+            f"{TALLY.interrupts} interrupts, {TALLY.damaged} damaged pools"
         )

@@ -48,6 +48,7 @@ class Tally:
     kills: int = 0
     failures: int = 0
     interrupts: int = 0
+    damaged: int = 0
 
 
 TALLY = Tally()
