@@ -67,9 +67,18 @@ static int add_all_roots(pmo_pool *pool, struct pmo_collector *gc) {
     if (gc->types != 0) {
         PMO_TRY(add_reference(pool, gc, gc->types));
     }
+    pmo_value value;
     uint64_t offset = 0;
     PMO_TRY(pmo_cell_reference(pool, NULL, &pool->root->root, &offset));
-    return offset == 0 ? PMO_OK : add_reference(pool, gc, offset);
+    if (offset != 0) {
+        PMO_TRY(add_reference(pool, gc, offset));
+    }
+    PMO_TRY(pmo_cell_read(pool, NULL, &pool->root->root, &value));
+    bool known =
+        pool->root->magic == PMO_ROOT_MAGIC && pool->root->version == PMO_LAYOUT_VERSION;
+    return known || !gc->verify
+               ? PMO_OK
+               : pmo_corrupt(pool, pmo_offset_of(pool, pool->root), "the root block's start");
 }
 
 /* pmo_cell_reference passes cells by that say they refer to nothing; if that is a lie

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pmemobj.checker import CheckReport
+from pmemobj.checker import CheckReport, check
 from pmemobj.collector import CollectionReport
 from pmemobj.containers import (
     Persistent,
@@ -56,6 +56,7 @@ __all__ = [
     "Recovery",
     "SnapshotReport",
     "Transaction",
+    "check",
     "create",
     "load_ipython_extension",
     "open",

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pmemobj._native import failure_info, ffi, lib
-from pmemobj.errors import TransactionError
-from pmemobj.progress import Progress
+from pmemobj.display import html, text
+from pmemobj.display.summary import (
+    Badge,
+    Column,
+    Fact,
+    Row,
+    Summary,
+    Table,
+    count,
+    duration,
+    printable,
+    size,
+)
+from pmemobj.errors import NotAPoolError, PoolCorruptedError, TransactionError
+from pmemobj.manager import MemoryManager
+from pmemobj.poolfile import PoolFile, locate
+from pmemobj.preview import class_missing
+from pmemobj.progress import Progress, reporting
+from pmemobj.scratch import Scratch
 from pmemobj.traversal import ChangedError, begin, mark
 
-if TYPE_CHECKING:
-    from pmemobj.manager import MemoryManager
-
-__all__ = ["CheckReport", "check_pool"]
+__all__ = ["CheckReport", "check", "check_file", "check_pool"]
 
 BUDGET = 1000
 ATTEMPTS = 3
@@ -47,6 +62,77 @@ class CheckReport:
     def ok(self) -> bool:
         """True if no damage was found."""
         return not self.problems
+
+    def summary(self, name: str = "") -> Summary:
+        """What was found in the pool *name*, to be displayed."""
+        facts = [
+            Fact("objects", f"{self.objects:,}"),
+            Fact("in use", size(self.bytes)),
+            Fact("took", duration(self.seconds)),
+        ]
+        if self.garbage:
+            facts.append(Fact("unreached", count(self.garbage, "allocation") + ", no damage"))
+        rows = tuple(Row((printable(problem),)) for problem in self.problems)
+        return Summary(
+            "check",
+            name,
+            tone="good" if self.ok else "bad",
+            badges=(Badge("sound", "good") if self.ok else Badge("damaged", "bad"),),
+            warnings=tuple(class_missing(stored) for stored in self.classes_missing),
+            facts=tuple(facts),
+            tables=(Table((Column("damage"),), rows),),
+        )
+
+    def __str__(self) -> str:
+        return text.render(self.summary())
+
+    def _repr_html_(self) -> str:
+        return html.render(self.summary())
+
+
+def check(
+    path: str | os.PathLike[str],
+    *,
+    allow_pickle: bool = False,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Verify the closed pool *path*, whatever state it is in; changes nothing. O(bytes in use).
+
+    Damage is listed, not raised, also where it keeps the pool from being opened. A session
+    that ended without closing the pool is no damage.
+
+    Args:
+        allow_pickle: import the modules of stored classes with a memory layout of their own,
+            whose instances only they can verify. That runs code of the pool's choice.
+        progress: called with ``(phase, done, total or None)`` after every step.
+
+    Raises:
+        PoolLockedError: it is open; ``pool.check()`` verifies an open pool.
+        PoolNotFoundError, PoolPermissionError, LayoutError: as the names say.
+        NotAPoolError: nothing of a pool is recognisable.
+    """
+    with reporting("checking", progress) as told:
+        return check_file(locate(path), allow_pickle, told)
+
+
+def check_file(
+    file: PoolFile, allow_pickle: bool | None = False, progress: Progress | None = None
+) -> CheckReport:
+    """See check. *allow_pickle* None: if the pool says that this user made it."""
+    started = time.perf_counter()
+    scratch = Scratch(file)
+    try:
+        mm = MemoryManager(scratch.file.open(lib.PMO_POLICY_SCRATCH))
+        try:
+            mm.allow_pickle = mm.creator == os.geteuid() if allow_pickle is None else allow_pickle
+            return check_pool(mm, progress)
+        finally:
+            mm.abandon()
+    except (PoolCorruptedError, NotAPoolError) as error:
+        problem = error.strerror or str(error)
+        return CheckReport(0, 0, 0, (problem,), time.perf_counter() - started)
+    finally:
+        scratch.remove()
 
 
 def check_pool(mm: MemoryManager, progress: Progress | None = None) -> CheckReport:

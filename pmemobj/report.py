@@ -15,14 +15,12 @@ from pmemobj.display import html
 from pmemobj.display.settings import settings
 from pmemobj.display.summary import (
     Badge,
-    Column,
     Fact,
     Meter,
     Part,
-    Row,
     Summary,
-    Table,
     count,
+    duration,
     percent,
     printable,
     size,
@@ -335,14 +333,6 @@ def recovery_summary(info: RecoveryInfo, cells: Mapping[str, str] | None = None)
     )
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
-        return f"{seconds * 1e3:.1f} ms"
-    return f"{seconds:.1f} s"
-
-
 def transaction_summary(info: TransactionInfo) -> Summary:
     """How a transaction ended, in one line and a few facts."""
     name = short_path(info.path)
@@ -351,7 +341,7 @@ def transaction_summary(info: TransactionInfo) -> Summary:
         facts = (
             Fact("written", size(info.work.bytes_written)),
             Fact("new", written),
-            Fact("took", _duration(info.seconds)),
+            Fact("took", duration(info.seconds)),
         )
         return Summary("committed", name, tone="good", facts=facts)
     note = f"Every persistent change of this cell was rolled back; {name} is as it was before it."
@@ -386,23 +376,7 @@ def _undone(changes: Changes) -> list[Fact]:
 
 def check_summary(path: str, report: CheckReport) -> Summary:
     """What a verification found."""
-    facts = [
-        Fact("objects", f"{report.objects:,}"),
-        Fact("in use", size(report.bytes)),
-        Fact("took", _duration(report.seconds)),
-    ]
-    if report.garbage:
-        facts.append(Fact("unreached", count(report.garbage, "allocation") + ", no damage"))
-    damage = Table((Column("damage"),), tuple(Row((printable(one),)) for one in report.problems))
-    return Summary(
-        "check",
-        short_path(path),
-        tone="good" if report.ok else "bad",
-        badges=(Badge("sound", "good") if report.ok else Badge("damaged", "bad"),),
-        warnings=tuple(class_missing(stored) for stored in report.classes_missing),
-        facts=tuple(facts),
-        tables=(damage,),
-    )
+    return report.summary(short_path(path))
 
 
 def collection_summary(path: str, report: CollectionReport) -> Summary:
@@ -414,7 +388,7 @@ def collection_summary(path: str, report: CollectionReport) -> Summary:
     ]
     if report.corrected:
         facts.append(Fact("corrected", count(report.corrected, "reference count")))
-    facts.append(Fact("took", _duration(report.seconds)))
+    facts.append(Fact("took", duration(report.seconds)))
     held = "Nothing was freed: what the objects of a missing class refer to is not known."
     return Summary(
         "gc",
@@ -437,7 +411,7 @@ def snapshot_summary(what: str, report: SnapshotReport) -> Summary:
             Fact("objects", f"{report.objects:,}"),
             Fact("size", size(report.bytes)),
             Fact("copied", ways[report.method]),
-            Fact("took", _duration(report.seconds)),
+            Fact("took", duration(report.seconds)),
         ),
         warnings=tuple(class_missing(stored) for stored in report.classes_missing),
     )

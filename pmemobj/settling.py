@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pmemobj._native import lib
-from pmemobj.checker import check_pool
+from pmemobj.checker import CheckReport, check_file, check_pool
 from pmemobj.collector import collect
 from pmemobj.errors import PmemobjError, PoolCorruptedError, PoolSystemError
 from pmemobj.manager import MemoryManager
 from pmemobj.poolfile import PARTS_NAME, PoolFile
-from pmemobj.scratch import Scratch
 
 if TYPE_CHECKING:
     import subprocess
@@ -153,16 +152,11 @@ def _say(what: object) -> None:
     sys.stdout.flush()
 
 
-def _open(file: PoolFile, policy: int, allow_pickle: bool | None) -> MemoryManager:
-    mm = MemoryManager(file.open(policy))
-    mm.allow_pickle = mm.creator == os.geteuid() if allow_pickle is None else allow_pickle
-    return mm
-
-
 def _settle_here(file: PoolFile, allow_pickle: bool | None) -> dict[str, Any]:
-    mm = _open(file, lib.PMO_POLICY_PROCESS, allow_pickle)
+    mm = MemoryManager(file.open(lib.PMO_POLICY_PROCESS))
     try:
-        found = _verify(mm)
+        mm.allow_pickle = mm.creator == os.geteuid() if allow_pickle is None else allow_pickle
+        found = _answer(check_pool(mm, _relay()))
         if "problem" not in found:
             collect(mm, progress=_relay())
             if not found["missing"]:
@@ -173,19 +167,10 @@ def _settle_here(file: PoolFile, allow_pickle: bool | None) -> dict[str, Any]:
 
 
 def _look_at(file: PoolFile, allow_pickle: bool | None) -> dict[str, Any]:
-    scratch = Scratch(file)
-    try:
-        mm = _open(scratch.file, lib.PMO_POLICY_SCRATCH, allow_pickle)
-        try:
-            return _verify(mm)
-        finally:
-            mm.abandon()
-    finally:
-        scratch.remove()
+    return _answer(check_file(file, allow_pickle, _relay()))
 
 
-def _verify(mm: MemoryManager) -> dict[str, Any]:
-    report = check_pool(mm, _relay())
+def _answer(report: CheckReport) -> dict[str, Any]:
     if not report.ok:
         return {"problem": report.problems[0]}
     return {"objects": report.objects, "missing": report.classes_missing}

@@ -28,8 +28,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Verify the pool: 0 when it is sound, 1 when damage was found."""
-    with pmemobj.open(args.path, allow_pickle=args.allow_pickle) as pool:
-        report = pool.check(progress=terminal.progress)
-        terminal.settle()
-        terminal.show(check_summary(os.fspath(pool.path), report))
+    report = pmemobj.check(args.path, allow_pickle=args.allow_pickle, progress=terminal.progress)
+    terminal.settle()
+    terminal.show(check_summary(os.path.abspath(args.path), report))
     return 0 if report.ok else 1

@@ -26,6 +26,7 @@ __all__ = [
     "Table",
     "Tone",
     "count",
+    "duration",
     "percent",
     "printable",
     "size",
@@ -175,3 +176,12 @@ def percent(share: float) -> str:
 def printable(text: str) -> str:
     """*text* itself, or its repr where it holds what a screen cannot show (or should not obey)."""
     return text if text.isprintable() else repr(text)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.1f} ms"
+    return f"{seconds:.1f} s"
