@@ -5,29 +5,18 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import failure_info, ffi, lib
-from pmemobj.display import html, text
-from pmemobj.display.summary import (
-    Badge,
-    Column,
-    Fact,
-    Row,
-    Summary,
-    Table,
-    count,
-    duration,
-    printable,
-    size,
-)
 from pmemobj.errors import NotAPoolError, PoolCorruptedError, TransactionError
 from pmemobj.manager import MemoryManager
 from pmemobj.poolfile import PoolFile, locate
-from pmemobj.preview import class_missing
 from pmemobj.progress import Progress, reporting
 from pmemobj.scratch import Scratch
 from pmemobj.traversal import ChangedError, begin, mark
+
+if TYPE_CHECKING:
+    from pmemobj.display.summary import Summary
 
 __all__ = ["CheckReport", "check", "check_file", "check_pool"]
 
@@ -65,28 +54,37 @@ class CheckReport:
 
     def summary(self, name: str = "") -> Summary:
         """What was found in the pool *name*, to be displayed."""
+        from pmemobj.display import summary as show
+        from pmemobj.preview import class_missing
+
         facts = [
-            Fact("objects", f"{self.objects:,}"),
-            Fact("in use", size(self.bytes)),
-            Fact("took", duration(self.seconds)),
+            show.Fact("objects", f"{self.objects:,}"),
+            show.Fact("in use", show.size(self.bytes)),
+            show.Fact("took", show.duration(self.seconds)),
         ]
         if self.garbage:
-            facts.append(Fact("unreached", count(self.garbage, "allocation") + ", no damage"))
-        rows = tuple(Row((printable(problem),)) for problem in self.problems)
-        return Summary(
+            facts.append(
+                show.Fact("unreached", show.count(self.garbage, "allocation") + ", no damage")
+            )
+        rows = tuple(show.Row((show.printable(problem),)) for problem in self.problems)
+        return show.Summary(
             "check",
             name,
             tone="good" if self.ok else "bad",
-            badges=(Badge("sound", "good") if self.ok else Badge("damaged", "bad"),),
+            badges=(show.Badge("sound", "good") if self.ok else show.Badge("damaged", "bad"),),
             warnings=tuple(class_missing(stored) for stored in self.classes_missing),
             facts=tuple(facts),
-            tables=(Table((Column("damage"),), rows),),
+            tables=(show.Table((show.Column("damage"),), rows),),
         )
 
     def __str__(self) -> str:
+        from pmemobj.display import text
+
         return text.render(self.summary())
 
     def _repr_html_(self) -> str:
+        from pmemobj.display import html
+
         return html.render(self.summary())
 
 
