@@ -7,10 +7,22 @@
 
 /*
  * libpmemobj's own allocation classes set whole chunks of 256 KiB and more aside for
- * each of many sizes, and a small pool is full of them long before it is full of data.
- * These few classes take their place for middle sizes; libpmemobj's remain for small
- * ones, and large ones get chunks of their own.
+ * each of many sizes, up to 4 MiB at a time, and a small pool is full of them long before
+ * it is full of data. The first three of these classes take their place for middle sizes;
+ * libpmemobj's remain for small ones, and large ones get chunks of their own.
+ *
+ * When the class that suits a size best finds no room, the larger ones are tried: they
+ * have blocks that are partly free, or need fewer chunks in a row. The last ones, of one
+ * block that fills its chunks, serve only then.
  */
+#define CHUNK 262144u
+#define CHUNKS_OVERHEAD 512u
+#define IN_CHUNKS(id, chunks)                                                                  \
+    {                                                                                          \
+        .unit_size = (chunks)*CHUNK - CHUNKS_OVERHEAD, .units_per_block = 1,                   \
+        .header_type = POBJ_HEADER_COMPACT, .class_id = (id)                                   \
+    }
+
 static const struct pobj_alloc_class_desc classes[] = {
     {.unit_size = 256,
      .units_per_block = 1000,
@@ -24,6 +36,12 @@ static const struct pobj_alloc_class_desc classes[] = {
      .units_per_block = 31,
      .header_type = POBJ_HEADER_COMPACT,
      .class_id = 203},
+    IN_CHUNKS(204, 1),
+    IN_CHUNKS(205, 2),
+    IN_CHUNKS(206, 3),
+    IN_CHUNKS(207, 4),
+    IN_CHUNKS(208, 6),
+    IN_CHUNKS(209, 8),
 };
 #define CLASSES (sizeof classes / sizeof *classes)
 #define SMALL 512u
@@ -43,16 +61,39 @@ int pmo_register_classes(PMEMobjpool *pop) {
     return 0;
 }
 
+static bool class_holds(const struct pobj_alloc_class_desc *class, uint64_t size) {
+    uint64_t units = class->units_per_block;
+    if (units > 1) {
+        units = units < UNITS_MAX ? units - 1 : UNITS_MAX;
+    }
+    return size + PMO_ALLOCATION_HEADER <= units * class->unit_size;
+}
+
+/* The one that suits the size best; 0: libpmemobj's choice. */
 static uint64_t class_of(uint64_t size) {
-    uint64_t whole = size + PMO_ALLOCATION_HEADER;
-    for (size_t i = 0; whole > SMALL && i < CLASSES; i++) {
-        uint64_t units =
-            classes[i].units_per_block < UNITS_MAX ? classes[i].units_per_block - 1 : UNITS_MAX;
-        if (whole <= units * classes[i].unit_size) {
+    for (size_t i = 0; size + PMO_ALLOCATION_HEADER > SMALL && i < CLASSES; i++) {
+        if (class_holds(&classes[i], size)) {
             return POBJ_CLASS_ID(classes[i].class_id);
         }
     }
     return 0;
+}
+
+static PMEMoid allocate(uint64_t size, uint64_t type_num, uint64_t flags) {
+    PMEMoid oid = OID_NULL;
+    bool small = size + PMO_ALLOCATION_HEADER <= SMALL;
+    if (small) {
+        oid = pmemobj_tx_xalloc(size, type_num, flags);
+    }
+    for (size_t i = 0; OID_IS_NULL(oid) && i < CLASSES; i++) {
+        if (class_holds(&classes[i], size)) {
+            oid = pmemobj_tx_xalloc(size, type_num, flags | POBJ_CLASS_ID(classes[i].class_id));
+        }
+    }
+    if (OID_IS_NULL(oid) && !small) {
+        oid = pmemobj_tx_xalloc(size, type_num, flags);
+    }
+    return oid;
 }
 
 /* One call that maps a large block's pages is several times cheaper than a page fault for
@@ -83,8 +124,8 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
     if (pmo_injected(pool)) {
         return pmo_fail_full(pool, size);
     }
-    uint64_t flags = POBJ_XALLOC_NO_ABORT | class_of(size) | (zero ? POBJ_XALLOC_ZERO : 0);
-    PMEMoid oid = pmemobj_tx_xalloc(size, type_num, flags);
+    uint64_t flags = POBJ_XALLOC_NO_ABORT | (zero ? POBJ_XALLOC_ZERO : 0);
+    PMEMoid oid = allocate(size, type_num, flags);
     if (OID_IS_NULL(oid)) {
         return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
     }

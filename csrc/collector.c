@@ -82,13 +82,19 @@ static int survey_one(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset)
 
 int pmo_gc_survey(pmo_pool *pool, struct pmo_collector *gc, uint64_t budget) {
     uint64_t looks = budget * PMO_GC_LOOKS;
-    while (gc->cursor != 0) {
+    for (;;) {
+        uint64_t offset = 0;
         if (looks-- == 0) {
             return 1;
         }
-        PMO_TRY(pmo_gc_plausible(pool, gc, gc->cursor));
-        PMO_TRY(survey_one(pool, gc, gc->cursor));
-        gc->cursor = pmemobj_next((PMEMoid){pool->uuid_lo, gc->cursor}).off;
+        int status = pmo_heap_next(pool, &gc->walk, &offset);
+        gc->incomplete |= status != PMO_OK;
+        PMO_TRY(status);
+        if (offset == 0) {
+            break;
+        }
+        PMO_TRY(pmo_gc_plausible(pool, gc, offset));
+        PMO_TRY(survey_one(pool, gc, offset));
     }
     if (gc->recount) {
         pool->used = gc->used;

@@ -55,7 +55,8 @@ struct pmo_collector {
     uint64_t writes;    /* pool->writes at the end of this collection's last step */
     uint64_t types;     /* offset of the type table */
     pmo_gc_place place; /* the container being scanned */
-    uint64_t cursor;    /* survey: next allocation; later phases: next entry */
+    pmo_heap_walk walk; /* survey */
+    uint64_t cursor;    /* later phases: next entry */
     uint64_t used;      /* bytes of the allocations that the survey met, if recount */
     uint64_t seen;      /* reached allocations that the survey met */
     uint64_t batch;     /* changes in the next transaction */

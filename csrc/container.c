@@ -1,5 +1,9 @@
 #include "internal.h"
 
+/* A sixteenth of the usual growth, then a 256th. */
+#define THRIFT_SHIFT 4u
+#define THRIFT_MOST 2u
+
 int pmo_container_layout(const pmo_pool *pool, const pmo_container *container) {
     return pmo_layout_of(pool, container->head.type);
 }
@@ -119,12 +123,23 @@ void pmo_publication_cell(pmo_publication *change, pmo_cell *place, const pmo_ce
     pmo_publication_add(change, &words[1], value[1]);
 }
 
-uint64_t pmo_grown(uint64_t capacity, uint64_t needed) {
+uint64_t pmo_spare(const pmo_pool *pool, uint64_t most) {
+    return most >> THRIFT_SHIFT * pool->thrift;
+}
+
+uint64_t pmo_grown(const pmo_pool *pool, uint64_t capacity, uint64_t needed) {
     if (capacity == 0 || needed <= capacity) {
         return needed;
     }
     uint64_t spare = needed < 65536 ? needed / 2 : needed / 4;
-    return needed + spare + 4;
+    return needed + pmo_spare(pool, spare) + 4;
+}
+
+bool pmo_more_thrift(pmo_pool *pool, int status, uint64_t writes) {
+    bool again = status == PMO_EFULL && pool->writes == writes && !pool->injected &&
+                 pool->thrift < THRIFT_MOST;
+    pool->thrift = again ? pool->thrift + 1 : 0;
+    return again;
 }
 
 int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
@@ -149,43 +164,22 @@ int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_s
 
 int pmo_body_replace(pmo_pool *pool, pmo_container *container, const pmo_geometry *geometry,
                      uint64_t length, uint64_t used, const pmo_heap *heap) {
-    uint64_t old = pmo_body_apart(pool, container);
+    return pmo_body_exchange(pool, container, geometry, length, used, heap, 0, 0);
+}
+
+int pmo_body_exchange(pmo_pool *pool, pmo_container *container, const pmo_geometry *geometry,
+                      uint64_t length, uint64_t used, const pmo_heap *heap, uint64_t start,
+                      uint64_t stop) {
     PMO_TRY(pmo_undo(pool, &container->state, sizeof(pmo_state) + sizeof(pmo_geometry)));
+    PMO_TRY(pmo_discard_body(pool, container, start, stop));
     container->geometry = *geometry;
     pmo_state_put(container, length, used, heap);
-    return old != 0 ? pmo_deallocate(pool, old) : PMO_OK;
-}
-
-static int drop_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell) {
-    uint64_t offset = 0;
-    PMO_TRY(pmo_cell_reference(pool, heap, cell, &offset));
-    return offset != 0 ? pmo_reference_drop(pool, offset) : PMO_OK;
-}
-
-int pmo_container_drop_all(pmo_pool *pool, pmo_container *container) {
-    int layout = pmo_container_layout(pool, container);
-    const pmo_heap heap = pmo_heap_of(pool, container, layout);
-    uint64_t stride = pmo_stride(layout);
-    /* The cells of an element, from its first one on: a hash comes before a key. */
-    uint64_t cells = layout == PMO_LAYOUT_DICT ? 2 : 1;
-    const char *first = pmo_elements(pool, container);
-    first += layout == PMO_LAYOUT_SEQUENCE ? 0 : offsetof(pmo_dict_entry, key);
-    for (uint64_t i = 0; i < container->state.used; i++) {
-        const pmo_cell *cell = (const pmo_cell *)(const void *)(first + i * stride);
-        bool hole = layout != PMO_LAYOUT_SEQUENCE && cell->tag == PMO_EMPTY;
-        for (uint64_t c = 0; c < cells && !hole; c++) {
-            if (pmo_cell_may_refer(&cell[c])) {
-                PMO_TRY(drop_reference(pool, &heap, &cell[c]));
-            }
-        }
-    }
     return PMO_OK;
 }
 
 int pmo_container_clear(pmo_pool *pool, pmo_container *container) {
-    PMO_TRY(pmo_container_drop_all(pool, container));
     pmo_geometry nothing = {0};
     nothing.check = pmo_geometry_check(&nothing);
     const pmo_heap heap = {0};
-    return pmo_body_replace(pool, container, &nothing, 0, 0, &heap);
+    return pmo_body_exchange(pool, container, &nothing, 0, 0, &heap, 0, container->state.used);
 }

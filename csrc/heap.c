@@ -1,7 +1,7 @@
 /*
  * Which offsets are allocations. Asked about any other offset, libpmemobj may end the
- * process; so the answer is read from its heap's metadata, whose format (version 1) is
- * part of every pool file.
+ * process, and its own walk over all of them need not end in a damaged heap; so the answers
+ * are read from the heap's metadata, whose format (version 1) is part of every pool file.
  */
 #include "internal.h"
 
@@ -18,7 +18,9 @@
 #define BLOCK_SIZE_MASK ((1ull << 48) - 1)
 #define DEFAULT_BITMAP 304u
 
-enum chunk_type { CHUNK_USED = 3, CHUNK_RUN = 4, CHUNK_RUN_DATA = 5 };
+#define INTERNAL_OBJECT (1ull << 63)
+
+enum chunk_type { CHUNK_FREE = 2, CHUNK_USED = 3, CHUNK_RUN = 4, CHUNK_RUN_DATA = 5 };
 enum chunk_flag { COMPACT_HEADER = 1, NO_HEADER = 2, ALIGNED = 4, FLEXIBLE_BITMAP = 8 };
 
 typedef struct chunk_header {
@@ -134,15 +136,24 @@ uint64_t pmo_heap_start(const pmo_pool *pool) {
     return heap;
 }
 
+/* The heap is of the one kind that this file can read. */
+static bool known(pmo_pool *pool) {
+    uint64_t heap = pmo_heap_start(pool);
+    uint64_t major = 0;
+    if (pmo_bounds(pool, heap, HEAP_HEADER) != PMO_OK) {
+        return false;
+    }
+    memcpy(&major, pmo_at(pool, heap + HEAP_MAJOR_AT), sizeof major);
+    return memcmp(pmo_at(pool, heap), "MEMORY_HEAP_HDR", 16) == 0 && major == HEAP_MAJOR;
+}
+
 static bool committed(pmo_pool *pool, uint64_t offset) {
     uint64_t heap = pmo_heap_start(pool);
     if (offset < heap + HEAP_HEADER || pmo_bounds(pool, heap, HEAP_HEADER) != PMO_OK) {
         return false;
     }
-    uint64_t major = 0;
-    memcpy(&major, pmo_at(pool, heap + HEAP_MAJOR_AT), sizeof major);
-    if (memcmp(pmo_at(pool, heap), "MEMORY_HEAP_HDR", 16) != 0 || major != HEAP_MAJOR) {
-        return true; /* a heap of a kind that this file cannot read */
+    if (!known(pool)) {
+        return true;
     }
     uint64_t position = offset - heap - HEAP_HEADER;
     return block_in_zone(pool, offset - position % ZONE_SIZE, position % ZONE_SIZE);
@@ -166,4 +177,165 @@ bool pmo_is_allocation(pmo_pool *pool, uint64_t offset) {
         return false;
     }
     return committed(pool, offset) || (pool->tx_open && created_now(pool, offset));
+}
+
+/* ---- the walk over everything ------------------------------------------------------------ */
+
+static uint64_t first_zone(const pmo_pool *pool) {
+    return pmo_heap_start(pool) + HEAP_HEADER;
+}
+
+/* Chunks of the zone at this offset; 0: there is none, or it was never used. */
+static uint64_t chunks_of(pmo_pool *pool, uint64_t zone) {
+    uint32_t start[2] = {0, 0}; /* magic, chunks */
+    if (pmo_bounds(pool, zone, ZONE_METADATA) == PMO_OK) {
+        memcpy(start, pmo_at(pool, zone), sizeof start);
+    }
+    return start[0] == ZONE_MAGIC && start[1] <= MOST_CHUNKS ? start[1] : 0;
+}
+
+static uint64_t chunk_offset(const pmo_heap_walk *at) {
+    return at->zone + ZONE_METADATA + at->chunk * CHUNK_SIZE;
+}
+
+/* The header of a block of chunks, checked, so that a walk goes on and comes to its end. */
+static int block_at(pmo_pool *pool, const pmo_heap_walk *at, uint64_t chunks,
+                    const chunk_header **found) {
+    const chunk_header *headers = pmo_at(pool, at->zone + ZONE_HEADER);
+    const chunk_header *header = &headers[at->chunk];
+    bool sound = header->type >= CHUNK_FREE && header->type <= CHUNK_RUN && header->size > 0 &&
+                 header->size <= chunks - at->chunk;
+    if (sound && header->type != CHUNK_FREE) {
+        sound =
+            pmo_bounds(pool, chunk_offset(at), header->size * (uint64_t)CHUNK_SIZE) == PMO_OK;
+    }
+    if (sound && header->type == CHUNK_RUN) {
+        sound = ((const run *)pmo_at(pool, chunk_offset(at)))->unit >= 16;
+    }
+    if (!sound) {
+        return pmo_corrupt(pool, pmo_offset_of(pool, header),
+                           "libpmemobj's list of memory chunks is damaged");
+    }
+    *found = header;
+    return PMO_OK;
+}
+
+static uint64_t first_unit(const char *chunk, const chunk_header *header, run_shape *shape) {
+    const run *at = (const run *)(const void *)chunk;
+    *shape = shape_of(at, header);
+    uint64_t skew = header_bytes(header->flags);
+    if (header->flags & ALIGNED && at->alignment != 0) {
+        uint64_t start = (uint64_t)(uintptr_t)(chunk + shape->first) + skew;
+        shape->first += (at->alignment - start % at->alignment) % at->alignment;
+    }
+    return shape->first + skew;
+}
+
+static bool internal(const pmo_pool *pool, uint64_t offset, uint16_t flags) {
+    uint64_t size = 0;
+    uint64_t header = header_bytes(flags);
+    if (header != 0) {
+        memcpy(&size, pool->base + offset - header + (flags & COMPACT_HEADER ? 0 : 8),
+               sizeof size);
+    }
+    return size & INTERNAL_OBJECT;
+}
+
+/* The next allocation in a run from at->unit on; moves at->unit past it. 0: none. */
+static int next_in_run(pmo_pool *pool, pmo_heap_walk *at, const chunk_header *header,
+                       uint64_t *found) {
+    const char *chunk = pmo_at(pool, chunk_offset(at));
+    const run *blocks = (const run *)(const void *)chunk;
+    run_shape shape;
+    uint64_t first = first_unit(chunk, header, &shape);
+    *found = 0;
+    while (at->unit < shape.count) {
+        if (!unit_used(blocks, at->unit)) {
+            at->unit++;
+            continue;
+        }
+        uint64_t span = units_of(blocks, shape, header->flags, at->unit);
+        uint64_t offset = chunk_offset(at) + first + at->unit * blocks->unit;
+        if (span == 0 || span > shape.count - at->unit) {
+            at->unit = shape.count;
+            return pmo_corrupt(pool, offset, "libpmemobj's header of an allocation is damaged");
+        }
+        at->unit += span;
+        if (!internal(pool, offset, header->flags)) {
+            *found = offset;
+            return PMO_OK;
+        }
+    }
+    return PMO_OK;
+}
+
+static int next_in_zone(pmo_pool *pool, pmo_heap_walk *at, uint64_t chunks, uint64_t *found) {
+    *found = 0;
+    while (at->chunk < chunks) {
+        const chunk_header *header = NULL;
+        int status = block_at(pool, at, chunks, &header);
+        if (status != PMO_OK) {
+            at->chunk = chunks;
+            return status;
+        }
+        if (header->type == CHUNK_RUN) {
+            PMO_TRY(next_in_run(pool, at, header, found));
+        } else if (header->type == CHUNK_USED && at->unit == 0) {
+            uint64_t offset = chunk_offset(at) + header_bytes(header->flags);
+            *found = internal(pool, offset, header->flags) ? 0 : offset;
+            at->unit = 1;
+        }
+        if (*found != 0) {
+            return PMO_OK;
+        }
+        at->chunk += header->size;
+        at->unit = 0;
+    }
+    return PMO_OK;
+}
+
+static int next_unknown(pmo_pool *pool, pmo_heap_walk *at, uint64_t *found) {
+    PMEMoid oid = at->unit == 0 ? pmemobj_first(pool->pop)
+                                : pmemobj_next((PMEMoid){pool->uuid_lo, at->unit});
+    if (oid.off != 0 && oid.off <= at->unit) {
+        return pmo_corrupt(pool, oid.off, "libpmemobj's list of allocations goes in a circle");
+    }
+    *found = at->unit = oid.off;
+    return PMO_OK;
+}
+
+int pmo_heap_next(pmo_pool *pool, pmo_heap_walk *at, uint64_t *found) {
+    if (!known(pool)) {
+        return next_unknown(pool, at, found);
+    }
+    *found = 0;
+    for (at->zone = at->zone ? at->zone : first_zone(pool); at->zone < pool->limit;
+         at->zone += ZONE_SIZE) {
+        PMO_TRY(next_in_zone(pool, at, chunks_of(pool, at->zone), found));
+        if (*found != 0) {
+            return PMO_OK;
+        }
+        at->chunk = 0;
+    }
+    return PMO_OK;
+}
+
+int pmo_heap_check(pmo_pool *pool, uint64_t *largest) {
+    pmo_heap_walk at = {0};
+    *largest = 0;
+    if (!known(pool)) {
+        return PMO_OK;
+    }
+    for (at.zone = first_zone(pool); at.zone < pool->limit; at.zone += ZONE_SIZE) {
+        uint64_t chunks = chunks_of(pool, at.zone);
+        uint64_t free = 0;
+        for (at.chunk = 0; at.chunk < chunks;) {
+            const chunk_header *header = NULL;
+            PMO_TRY(block_at(pool, &at, chunks, &header));
+            free = header->type == CHUNK_FREE ? free + header->size : 0;
+            *largest = free * CHUNK_SIZE > *largest ? free * CHUNK_SIZE : *largest;
+            at.chunk += header->size;
+        }
+    }
+    return PMO_OK;
 }

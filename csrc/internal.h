@@ -7,6 +7,7 @@
  *   journal.c  undo records for large ranges
  *   raw.c      bytes of any size; window.c, their addresses (with maps.c)
  *   object.c   headers, reference counts, blobs
+ *   burial.c   what has no references any more
  *   cell.c     one value <-> 16 bytes (+ heap, + blob)
  *   container.c     state, geometry, bodies, growth and compaction
  *   sequence.c table.c graph.c collector.c    (siblings)
@@ -67,6 +68,39 @@ typedef struct pmo_publication {
     uint32_t count;
 } pmo_publication;
 
+/* A container's heap while it is read or written. */
+typedef struct pmo_heap {
+    char *bytes;
+    uint64_t used;
+    uint64_t capacity;
+    uint64_t garbage;
+    bool in_new_body; /* allocated by this operation: flushed as a whole at commit */
+} pmo_heap;
+
+/* Storage that nothing leads to any more, on its way back to libpmemobj. */
+typedef struct pmo_grave {
+    uint64_t object;   /* freed with it; 0: none, or freed */
+    uint64_t body;     /* 0: none, or freed */
+    uint64_t position; /* the next element whose references are to be dropped */
+    uint64_t stop;
+    const char *elements;
+    pmo_cell *copy; /* of elements that are overwritten meanwhile; NULL: they stay */
+    pmo_heap heap;
+    int layout;
+} pmo_grave;
+
+typedef struct pmo_graves {
+    pmo_grave *items;
+    uint64_t count;
+    uint64_t room;
+} pmo_graves;
+
+/* What the open transaction may still do for the dead. */
+typedef struct pmo_allowance {
+    uint64_t frees;
+    uint64_t undos;
+} pmo_allowance;
+
 struct pmo_collector;
 
 struct pmo_pool {
@@ -87,15 +121,21 @@ struct pmo_pool {
     uint64_t
         writes; /* stores, allocations and frees so far: did an operation touch anything? */
     uint64_t inject;      /* see pmo_inject_failure */
+    bool injected;        /* it has failed: no second attempt */
     uint64_t used;        /* bytes allocated, libpmemobj's 16-byte headers included */
     uint64_t used_before; /* when the open transaction began */
+    uint64_t ample;       /* below this many used bytes there is room for logs */
+    uint64_t reserve;     /* bytes of the reserve; 0: none */
+    uint32_t thrift;      /* how little to add for growth, see pmo_spare */
     char *path;
     char *parts;        /* elastic: the part files' directory */
     pmo_vector created; /* objects allocated in this transaction */
     pmo_map known;      /* those that pmo_is_allocation has entered for its own use, */
     uint64_t known_to;  /* as far as this place in created */
-    pmo_vector dead;    /* objects whose count fell to zero, to be freed by this operation */
-    pmo_map dying;      /* what was put on dead or foreign_dead in this transaction */
+    pmo_vector dead;    /* objects whose last reference has gone; see burial.c */
+    pmo_graves graves;
+    pmo_allowance allowance;
+    pmo_map dying; /* what was put on dead or foreign_dead since they were empty */
     pmo_vector foreign_dead;
     pmo_vector layouts; /* type code - PMO_FIRST_USER_TYPE -> layout */
     pmo_map pins;
@@ -224,8 +264,25 @@ int pmo_preflight(const char *path, const char *parts, pmo_failure_info *failure
 /* Does an allocation that exists now start at this offset? O(1), up to some microseconds.
  * True for any offset in bounds if the heap is of a format that is not known. */
 bool pmo_is_allocation(pmo_pool *pool, uint64_t offset);
+/* A walk over all allocations but libpmemobj's own; starts as {0}. */
+typedef struct pmo_heap_walk {
+    uint64_t zone;
+    uint64_t chunk;
+    uint64_t unit;
+} pmo_heap_walk;
+/* *offset is the next allocation, 0 at the end. Offsets ascend, so the walk ends in any pool;
+ * damage of what leads it gives PMO_ECORRUPT, and the next call goes on behind it. */
+int pmo_heap_next(pmo_pool *pool, pmo_heap_walk *at, uint64_t *offset);
+/* Does libpmemobj's division of its heap make sense? libpmemobj trusts it. Tells the largest
+ * piece that is free. O(pool / 256 KiB). */
+int pmo_heap_check(pmo_pool *pool, uint64_t *largest);
 /* Offset of libpmemobj's heap: what lies before it is libpmemobj's own. */
 uint64_t pmo_heap_start(const pmo_pool *pool);
+
+/* ---- precheck.c -------------------------------------------------------------------- */
+
+/* Before libpmemobj opens it: could it come to an end in this heap's first 16 GiB? */
+int pmo_precheck(const char *path, const char *parts, pmo_failure_info *failure);
 
 /* ---- durability.c ---------------------------------------------------------------- */
 
@@ -251,12 +308,14 @@ bool pmo_is_pmem(const void *address, uint64_t size);
 typedef struct pmo_op {
     bool own;        /* this operation began the transaction */
     uint64_t writes; /* pool->writes at its start */
+    uint64_t dead;   /* how many there were */
+    uint64_t graves;
 } pmo_op;
 
 /* Join the open transaction or begin one. Checks pmo_usable and doom. After
  * PMO_OK every path must reach pmo_op_end, whose value is the public result. */
 int pmo_op_begin(pmo_pool *pool, pmo_op *op);
-/* Free what died, then commit (own) on PMO_OK; on failure abort (own), or doom
+/* Bury what died, then commit (own) on PMO_OK; on failure abort (own), or doom
  * the joined transaction if the operation wrote anything. */
 int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status);
 /* True in a joined transaction: a live slot that is vacated must be snapshotted,
@@ -274,7 +333,7 @@ bool pmo_may_publish(const pmo_pool *pool);
 /* Through libpmemobj's redo log, at half the cost of a transaction. What the words lead to
  * must have been flushed (pmo_fresh) before, with the pool active (pmo_activate). */
 int pmo_publish(pmo_pool *pool, const pmo_publication *change);
-/* Snapshot, so that the caller may change these bytes. */
+/* Snapshot, so that the caller may change these bytes. Failure dooms a joined transaction. */
 int pmo_undo(pmo_pool *pool, void *address, uint64_t size);
 /* Snapshots for offset are not needed any more before the open transaction's end. */
 void pmo_mark_safe(pmo_pool *pool, uint64_t offset);
@@ -289,6 +348,24 @@ int pmo_fail_system(pmo_pool *pool, int error);
 int pmo_fail_full(pmo_pool *pool, uint64_t requested);
 /* Is this the allocation or snapshot that pmo_inject_failure wants to fail? */
 bool pmo_injected(pmo_pool *pool);
+
+/* ---- reserve.c ------------------------------------------------------------------ */
+
+/* A block that transactions in a nearly full pool get for their undo log, which they could
+ * not enlarge: deleting must always be possible. Called once, when the pool is made;
+ * pool_size 0: it will grow. */
+int pmo_reserve_make(pmo_pool *pool, uint64_t pool_size);
+/* At every opening: check the block, and when the pool counts as nearly full. */
+void pmo_reserve_find(pmo_pool *pool);
+/* The block's offset; 0: there is none. */
+uint64_t pmo_reserve_offset(const pmo_pool *pool);
+/* Lend it to the transaction that has just begun. */
+void pmo_reserve_lend(pmo_pool *pool);
+/* libpmemobj had no room: the pool counts as full until much is freed. */
+void pmo_reserve_note_full(pmo_pool *pool);
+static inline bool pmo_nearly_full(const pmo_pool *pool) {
+    return pool->used > pool->ample;
+}
 
 /* ---- allocation.c --------------------------------------------------------------- */
 
@@ -311,12 +388,8 @@ void pmo_deallocate_now(pmo_pool *pool, uint64_t offset);
 int pmo_object_with_body(pmo_pool *pool, uint32_t type, pmo_geometry *geometry,
                          uint64_t *offset);
 
-/* Change a count; both need a transaction. Losing the last reference queues the
- * object on pool->dead (or foreign_dead), unless it is pinned. */
+/* Needs a transaction. */
 int pmo_reference_add(pmo_pool *pool, uint64_t offset);
-int pmo_reference_drop(pmo_pool *pool, uint64_t offset);
-/* Free everything on pool->dead and all that dies with it; no recursion. */
-int pmo_bury(pmo_pool *pool);
 int pmo_blob_write(pmo_pool *pool, uint32_t tag, const char *data, uint64_t length,
                    uint64_t *offset);
 /* The blob's payload, checked. */
@@ -379,16 +452,32 @@ void pmo_windows_privatise(pmo_pool *pool);
 /* The same, and give up the others. */
 void pmo_windows_close(pmo_pool *pool);
 
-/* ---- cell.c ------------------------------------------------------------------------ */
+/* ---- burial.c ---------------------------------------------------------------------- */
 
-/* A container's heap while it is read or written. */
-typedef struct pmo_heap {
-    char *bytes;
-    uint64_t used;
-    uint64_t capacity;
-    uint64_t garbage;
-    bool in_new_body; /* allocated by this operation: flushed as a whole at commit */
-} pmo_heap;
+/* Take one from a count. Losing the last reference queues the object on pool->dead (or
+ * foreign_dead), unless it is pinned. All of this needs a transaction. */
+int pmo_reference_drop(pmo_pool *pool, uint64_t offset);
+/* Queue an object that no handle pins any more, if nothing refers to it either. */
+int pmo_release_orphan(pmo_pool *pool, uint64_t offset);
+/* Queue a container's body, which its container will not name any more; references that
+ * elements start..stop-1 hold will be dropped. */
+int pmo_discard_body(pmo_pool *pool, const pmo_container *container, uint64_t start,
+                     uint64_t stop);
+/* Queue the references of cells that a sequence has had; copies those that count. */
+int pmo_discard_cells(pmo_pool *pool, const pmo_cell *cells, uint64_t count);
+/* Free what is queued, and all that dies with it, as far as the transaction is allowed. */
+int pmo_bury(pmo_pool *pool);
+static inline bool pmo_burials_left(const pmo_pool *pool) {
+    return pool->dead.count + pool->graves.count > 0;
+}
+/* The allowance of a new transaction. ready_log_only: the pool is nearly full. */
+void pmo_allow_burials(pmo_pool *pool, bool ready_log_only);
+/* Of what is queued, only the first ones are to be freed: the others are rolled back. */
+void pmo_cut_burials(pmo_pool *pool, uint64_t dead, uint64_t graves);
+/* Nothing of what is queued is to be freed: rolled back, or left to the collector. */
+void pmo_forget_burials(pmo_pool *pool);
+
+/* ---- cell.c ------------------------------------------------------------------------ */
 
 /* Folds a payload's bytes to one word. */
 uint64_t pmo_payload_sum(const char *data, uint64_t length);
@@ -465,7 +554,13 @@ void pmo_publication_state(pmo_publication *change, pmo_container *container, ui
 void pmo_publication_cell(pmo_publication *change, pmo_cell *place, const pmo_cell *cell);
 /* Capacity to ask for when needed elements (or heap bytes) must fit: CPython-like
  * over-allocation; exactly needed when the container was empty (a bulk build). */
-uint64_t pmo_grown(uint64_t capacity, uint64_t needed);
+uint64_t pmo_grown(const pmo_pool *pool, uint64_t capacity, uint64_t needed);
+/* What to add to needed, where that much would be added in a pool with room. */
+uint64_t pmo_spare(const pmo_pool *pool, uint64_t most);
+/* An operation that failed for want of room has changed nothing yet and was not as thrifty as
+ * can be: do it again. The caller keeps pool->writes from before it in writes, and calls
+ * this until it gives false; afterwards thrift is as before. */
+bool pmo_more_thrift(pmo_pool *pool, int status, uint64_t writes);
 /* Allocate a body and describe it in geometry (volatile, check included). Of its
  * bytes only the index is written: every slot is free. */
 int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
@@ -473,9 +568,11 @@ int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_s
 /* Take the new geometry and state: snapshots both, frees the old body. */
 int pmo_body_replace(pmo_pool *pool, pmo_container *container, const pmo_geometry *geometry,
                      uint64_t length, uint64_t used, const pmo_heap *heap);
-/* Drop every reference that its elements hold; they are not changed. */
-int pmo_container_drop_all(pmo_pool *pool, pmo_container *container);
-/* Drop every reference, free the body, become empty. */
+/* The same, and the references that elements start..stop-1 of the old body hold are dropped. */
+int pmo_body_exchange(pmo_pool *pool, pmo_container *container, const pmo_geometry *geometry,
+                      uint64_t length, uint64_t used, const pmo_heap *heap, uint64_t start,
+                      uint64_t stop);
+/* Drop every reference, free the body, become empty. O(1) snapshots, whatever the size. */
 int pmo_container_clear(pmo_pool *pool, pmo_container *container);
 /* Should the heap be compacted when it next has to grow, or now? More than half garbage. */
 static inline bool pmo_heap_wasteful(const pmo_heap *heap) {

@@ -188,7 +188,10 @@ typedef struct pmo_root {
     uint64_t journal;        /* newest block of the journal; 0: none */
     uint64_t serial;         /* grows with each committed transaction that has a journal */
     uint64_t journal_serial; /* serial before the transaction that the journal is of */
-    uint64_t reserved[12];
+    uint64_t reserve;        /* offset of a block lent to undo logs in a full pool; 0: none */
+    uint64_t reserve_size;
+    uint64_t reserve_check;
+    uint64_t reserved[9];
 } pmo_root;
 _Static_assert(offsetof(pmo_root, root) == 96, "the root cell's place");
 _Static_assert(sizeof(pmo_root) == 240, "the root block is 240 bytes");

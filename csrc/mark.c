@@ -63,6 +63,10 @@ static int add_all_roots(pmo_pool *pool, struct pmo_collector *gc) {
     if (pool->root->journal != 0) {
         PMO_TRY(add_body(pool, gc, pool->root->journal));
     }
+    uint64_t reserve = pmo_reserve_offset(pool);
+    if (reserve != 0) {
+        PMO_TRY(add_body(pool, gc, reserve));
+    }
     gc->types = pool->root->types;
     if (gc->types != 0) {
         PMO_TRY(add_reference(pool, gc, gc->types));
@@ -214,7 +218,7 @@ static int mark(pmo_pool *pool, struct pmo_collector *gc, uint64_t budget, uint6
             continue;
         }
         if (gc->work.count == 0) {
-            pmo_gc_advance(gc, PMO_GC_SURVEY, pmemobj_first(pool->pop).off);
+            pmo_gc_advance(gc, PMO_GC_SURVEY, 0);
             return 0;
         }
         uint64_t offset = gc->work.items[--gc->work.count];

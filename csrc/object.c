@@ -119,65 +119,6 @@ int pmo_reference_add(pmo_pool *pool, uint64_t offset) {
     return PMO_OK;
 }
 
-/* The count is left at one: libpmemobj frees an object slowly that has a snapshot of its
- * first bytes. So a second death, by a count that is too small, is told otherwise. */
-static int die(pmo_pool *pool, uint64_t offset, bool foreign) {
-    if (pmo_map_find(&pool->dying, offset) != NULL) {
-        return pmo_corrupt(pool, offset, "a reference count that is too small");
-    }
-    PMO_TRY(pmo_map_add(&pool->dying, offset, 1));
-    pool->writes++;
-    return pmo_vector_push(foreign ? &pool->foreign_dead : &pool->dead, offset);
-}
-
-int pmo_reference_drop(pmo_pool *pool, uint64_t offset) {
-    pmo_header *header = NULL;
-    PMO_TRY(pmo_header_at(pool, offset, &header));
-    if (header->refcount == 0) {
-        return pmo_corrupt(pool, offset, "a reference count that is too small");
-    }
-    if (header->refcount == 1 && pmo_map_find(&pool->pins, offset) == NULL) {
-        return die(pool, offset, pmo_layout_of(pool, header->type) == PMO_LAYOUT_FOREIGN);
-    }
-    PMO_TRY(pmo_undo(pool, &header->refcount, sizeof(uint64_t)));
-    header->refcount--;
-    return PMO_OK;
-}
-
-static int free_extents(pmo_pool *pool, uint64_t offset) {
-    pmo_raw *raw = NULL;
-    PMO_TRY(pmo_raw_at(pool, offset, &raw));
-    for (uint64_t i = 0; i < pmo_raw_extents(raw); i++) {
-        PMO_TRY(pmo_deallocate(pool, pmo_raw_extent(raw, i)));
-    }
-    return PMO_OK;
-}
-
-static int bury_one(pmo_pool *pool, uint64_t offset) {
-    pmo_header *header = NULL;
-    PMO_TRY(pmo_header_at(pool, offset, &header));
-    int layout = pmo_layout_of(pool, header->type);
-    if (layout == PMO_LAYOUT_RAW) {
-        PMO_TRY(free_extents(pool, offset));
-    } else if (pmo_is_container(layout)) {
-        pmo_container *container = NULL;
-        PMO_TRY(pmo_container_at(pool, offset, layout, &container));
-        PMO_TRY(pmo_container_drop_all(pool, container));
-        uint64_t body = pmo_body_apart(pool, container);
-        if (body != 0) {
-            PMO_TRY(pmo_deallocate(pool, body));
-        }
-    }
-    return pmo_deallocate(pool, offset);
-}
-
-int pmo_bury(pmo_pool *pool) {
-    while (pool->dead.count > 0) {
-        PMO_TRY(bury_one(pool, pool->dead.items[--pool->dead.count]));
-    }
-    return PMO_OK;
-}
-
 uint64_t pmo_next_dead(pmo_pool *pool) {
     return pool->foreign_dead.count ? pool->foreign_dead.items[--pool->foreign_dead.count] : 0;
 }
@@ -214,11 +155,6 @@ int pmo_pin(pmo_pool *pool, uint64_t offset) {
     return pmo_map_add(&pool->pins, offset, 1);
 }
 
-static int release_orphan(pmo_pool *pool, uint64_t offset, const pmo_header *header) {
-    bool foreign = pmo_layout_of(pool, header->type) == PMO_LAYOUT_FOREIGN;
-    return pmo_vector_push(foreign ? &pool->foreign_dead : &pool->dead, offset);
-}
-
 int pmo_unpin(pmo_pool *pool, uint64_t offset) {
     PMO_TRY(pmo_usable(pool));
     uint64_t *count = pmo_map_find(&pool->pins, offset);
@@ -240,7 +176,7 @@ int pmo_unpin(pmo_pool *pool, uint64_t offset) {
     }
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
-    return pmo_op_end(pool, &op, release_orphan(pool, offset, header));
+    return pmo_op_end(pool, &op, pmo_release_orphan(pool, offset));
 }
 
 int pmo_unpin_many(pmo_pool *pool, const uint64_t *offsets, uint64_t count, uint64_t *done) {

@@ -135,8 +135,11 @@ typedef struct pmo_keys {
 typedef struct pmo_failure_info {
     uint64_t requested; /* bytes asked for */
     uint64_t free;      /* bytes free then */
-    uint64_t offset;    /* where damage was found */
-    int32_t error;      /* errno */
+    uint64_t largest;   /* of these, in one piece; other pieces may serve small requests */
+    uint64_t disk_free; /* of an elastic pool: bytes free on its disk */
+    uint32_t elastic;
+    uint64_t offset; /* where damage was found */
+    int32_t error;   /* errno */
     char text[256];
 } pmo_failure_info;
 

@@ -46,6 +46,7 @@ static int attach(pmo_pool *pool, PMEMobjpool *pop, PMEMoid root) {
     pool->uuid_lo = root.pool_uuid_lo;
     pool->generation = pmo_fork_generation;
     pool->limit = UINT64_MAX >> 1;
+    pool->ample = UINT64_MAX;
     pool->open = true;
     return pmo_register_classes(pop) == 0 ? PMO_OK : note_failure(&pool->failure, errno);
 }
@@ -62,7 +63,7 @@ static int make_types(pmo_pool *pool) {
     return PMO_OK;
 }
 
-static int initialise(pmo_pool *pool, PMEMobjpool *pop) {
+static int initialise(pmo_pool *pool, PMEMobjpool *pop, uint64_t size) {
     PMEMoid oid = pmemobj_root(pop, sizeof(pmo_root));
     if (OID_IS_NULL(oid)) {
         return note_failure(&pool->failure, errno);
@@ -76,6 +77,7 @@ static int initialise(pmo_pool *pool, PMEMobjpool *pop) {
         return note_failure(&pool->failure, errno);
     }
     PMO_TRY(make_types(pool));
+    PMO_TRY(pmo_reserve_make(pool, size));
     root->used = pool->used;
     root->magic = PMO_ROOT_MAGIC;
     return PMO_OK;
@@ -83,7 +85,9 @@ static int initialise(pmo_pool *pool, PMEMobjpool *pop) {
 
 static void release_volatile(pmo_pool *pool) {
     free(pool->created.items);
+    pmo_forget_burials(pool);
     free(pool->dead.items);
+    free(pool->graves.items);
     free(pool->foreign_dead.items);
     free(pool->layouts.items);
     pmo_vector_free(&pool->saved);
@@ -101,6 +105,7 @@ static void release_volatile(pmo_pool *pool) {
     free(pool->path);
     free(pool->parts);
     pool->created = pool->dead = pool->foreign_dead = pool->layouts = (pmo_vector){0};
+    pool->graves = (pmo_graves){0};
     pool->keys = pool->values = (pmo_stream){0};
     pool->path = pool->parts = NULL;
 }
@@ -113,7 +118,7 @@ int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info 
         return note_failure(failure, errno);
     }
     pmo_pool pool = {0};
-    int status = initialise(&pool, pop);
+    int status = initialise(&pool, pop, size);
     pmo_activate(NULL);
     *failure = pool.failure;
     release_volatile(&pool);
@@ -183,10 +188,13 @@ static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls) {
     }
     PMO_TRY(attach(pool, pop, pmemobj_root(pop, sizeof(pmo_root))));
     pool->limit = pmo_measure_files(pool);
+    uint64_t largest;
+    PMO_TRY(pmo_heap_check(pool, &largest));
     pmo_activate(pool);
     PMO_TRY(recognise_root(pool));
     PMO_TRY(pmo_journal_recover(pool));
     PMO_TRY(load_types(pool));
+    pmo_reserve_find(pool);
     describe(pool, calls);
     pool->used = pool->root->used;
     pool->root->in_flight = 0;
@@ -215,6 +223,7 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **op
              pmo_failure_info *failure) {
     prepare_process();
     pmo_activate(NULL);
+    PMO_TRY(pmo_precheck(path, parts, failure));
     uint64_t calls = pmo_hook_calls();
     PMO_TRY(pmo_preflight(path, parts, failure));
     pmo_quiet(policy != PMO_POLICY_POWER);
@@ -264,12 +273,12 @@ static int bury_orphans(pmo_pool *pool) {
         uint64_t offset = pool->pins.keys[i];
         if (offset != 0 && pmo_header_at(pool, offset, &header) == PMO_OK &&
             header->refcount == 0 && pmo_layout_of(pool, header->type) > PMO_LAYOUT_FOREIGN) {
-            status = pmo_vector_push(&pool->dead, offset);
+            status = pmo_release_orphan(pool, offset);
         }
     }
     pmo_map_clear(&pool->pins);
     status = pmo_op_end(pool, &op, status);
-    if (status == PMO_FOREIGN_DEAD) {
+    while (status == PMO_FOREIGN_DEAD) {
         /* What custom objects hold only their class knows: they stay, as garbage. */
         pool->foreign_dead.count = 0;
         status = pmo_tx_commit(pool);

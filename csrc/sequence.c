@@ -86,7 +86,7 @@ static int move_cells(pmo_pool *pool, const pmo_heap *from, const pmo_cell *cell
 }
 
 /* The list in a new body of at least the given room, with cells start..stop-1 replaced by
- * the batch. References of the replaced cells are dropped. */
+ * the batch. */
 static int rebuild(pmo_pool *pool, pmo_container *list, uint64_t start, uint64_t stop,
                    const pmo_batch *batch, uint64_t capacity, uint64_t heap_capacity) {
     const pmo_cell *old = cells_of(pool, list);
@@ -100,11 +100,8 @@ static int rebuild(pmo_pool *pool, pmo_container *list, uint64_t start, uint64_t
     PMO_TRY(feed_cells(pool, &to, batch, cells + start));
     PMO_TRY(
         move_cells(pool, &from, old + stop, used - stop, &to, cells + start + batch->count));
-    for (uint64_t i = start; i < stop; i++) {
-        PMO_TRY(pmo_cell_drop(pool, NULL, &old[i]));
-    }
     uint64_t length = used - (stop - start) + batch->count;
-    return pmo_body_replace(pool, list, &geometry, length, length, &to);
+    return pmo_body_exchange(pool, list, &geometry, length, length, &to, start, stop);
 }
 
 static const pmo_batch nothing;
@@ -120,26 +117,36 @@ static uint64_t heap_live(const pmo_container *list) {
     return list->state.heap_used - list->state.heap_garbage;
 }
 
-static uint64_t heap_room_for(const pmo_container *list, uint64_t heap_need) {
+static uint64_t heap_room_for(const pmo_pool *pool, const pmo_container *list,
+                              uint64_t heap_need) {
     uint64_t live = heap_live(list);
     uint64_t most = list->geometry.heap_capacity;
     /* A heap that is mostly garbage is compacted at its size, not grown. */
-    return live + heap_need <= most / 2 ? live + heap_need + most / 4
-                                        : pmo_grown(most, live + heap_need);
+    return live + heap_need <= most / 2 ? live + heap_need + pmo_spare(pool, most / 4)
+                                        : pmo_grown(pool, most, live + heap_need);
+}
+
+static int enlarge(pmo_pool *pool, pmo_container *list, uint64_t extra, uint64_t heap_need) {
+    uint64_t used = list->state.used;
+    uint64_t capacity = list->geometry.capacity;
+    capacity = used + extra <= capacity ? capacity : pmo_grown(pool, capacity, used + extra);
+    uint64_t heap = list->geometry.heap_capacity;
+    if (heap_need > heap - list->state.heap_used) {
+        heap = heap_room_for(pool, list, heap_need);
+    }
+    return rebuild(pool, list, used, used, &nothing, capacity, heap);
 }
 
 static int reserve(pmo_pool *pool, pmo_container *list, uint64_t extra, uint64_t heap_need) {
-    uint64_t used = list->state.used;
-    if (has_room(list, used + extra, heap_need)) {
+    if (has_room(list, list->state.used + extra, heap_need)) {
         return PMO_OK;
     }
-    uint64_t capacity = list->geometry.capacity;
-    capacity = used + extra <= capacity ? capacity : pmo_grown(capacity, used + extra);
-    uint64_t heap = list->geometry.heap_capacity;
-    if (heap_need > heap - list->state.heap_used) {
-        heap = heap_room_for(list, heap_need);
-    }
-    return rebuild(pool, list, used, used, &nothing, capacity, heap);
+    uint64_t writes = pool->writes;
+    int status;
+    do {
+        status = enlarge(pool, list, extra, heap_need);
+    } while (pmo_more_thrift(pool, status, writes));
+    return status;
 }
 
 static int enter(pmo_pool *pool, uint64_t offset, pmo_op *op, pmo_container **list) {
@@ -331,9 +338,16 @@ int pmo_sequence_append_int(pmo_pool *pool, uint64_t offset, int64_t number) {
 
 /* May the transaction go on after this operation, which drops cells start..stop-1?
  * Also an own one stays open when an object of a custom class dies. */
-static bool others_may_follow(const pmo_op *op, const pmo_cell *cells, uint64_t start,
-                              uint64_t stop) {
+static bool others_may_follow(const pmo_pool *pool, const pmo_op *op, const pmo_cell *cells,
+                              uint64_t start, uint64_t stop) {
     bool may = pmo_op_joined(op);
+    bool customs = false;
+    for (uint64_t i = 0; i < pool->layouts.count; i++) {
+        customs |= pool->layouts.items[i] == PMO_LAYOUT_FOREIGN;
+    }
+    if (!customs) {
+        return may;
+    }
     for (uint64_t i = start; i < stop && !may; i++) {
         may = cells[i].tag == PMO_REF;
     }
@@ -350,7 +364,7 @@ static int splice_in_place(pmo_pool *pool, const pmo_op *op, pmo_container *list
     uint64_t changed = shifts ? used : stop;
     /* Cells that are vacated are no part of the new state, so only a later operation
      * of the same transaction could overwrite them. */
-    if (changed > after && !others_may_follow(op, cells, start, stop)) {
+    if (changed > after && !others_may_follow(pool, op, cells, start, stop)) {
         changed = after;
     }
     if (changed > start) {
@@ -369,8 +383,9 @@ static int splice_in_place(pmo_pool *pool, const pmo_op *op, pmo_container *list
     }
     PMO_TRY(feed_cells(pool, &heap, batch, cells + start));
     for (uint64_t i = 0; i < stop - start; i++) {
-        PMO_TRY(pmo_cell_drop(pool, &heap, &replaced[i]));
+        heap.garbage += pmo_cell_heap_bytes(&replaced[i]);
     }
+    PMO_TRY(pmo_discard_cells(pool, replaced, stop - start));
     if (after > used) {
         pmo_fresh(pool, &cells[used], (after - used) * sizeof(pmo_cell));
     }
@@ -381,6 +396,18 @@ static int splice_in_place(pmo_pool *pool, const pmo_op *op, pmo_container *list
 /* A list that fell below a quarter of its room gives the rest back. */
 static bool oversized(const pmo_container *list, uint64_t after) {
     return list->geometry.capacity > 64 && after < list->geometry.capacity / 4;
+}
+
+static int splice_anew(pmo_pool *pool, pmo_container *list, uint64_t start, uint64_t stop,
+                       const pmo_batch *batch, uint64_t heap_need) {
+    uint64_t after = list->state.used - (stop - start) + batch->count;
+    uint64_t capacity =
+        oversized(list, after) ? after + 4 : pmo_grown(pool, list->geometry.capacity, after);
+    uint64_t heap = heap_live(list) + heap_need;
+    if (list->geometry.heap_capacity > 0 && heap > 0) {
+        heap = heap_room_for(pool, list, heap_need);
+    }
+    return rebuild(pool, list, start, stop, batch, capacity, heap);
 }
 
 static int splice(pmo_pool *pool, const pmo_op *op, pmo_container *list, uint64_t start,
@@ -396,18 +423,24 @@ static int splice(pmo_pool *pool, const pmo_op *op, pmo_container *list, uint64_
     PMO_TRY(feed_heap_need(batch, &heap_need));
     uint64_t after = used - (stop - start) + batch->count;
     uint64_t moved = batch->count == stop - start ? 0 : used - stop;
-    bool in_place = has_room(list, after, heap_need) && !oversized(list, after) &&
-                    (moved + (stop - start)) * sizeof(pmo_cell) <= MOVE_MAX;
-    if (in_place) {
+    uint64_t touched = (moved + (stop - start)) * sizeof(pmo_cell);
+    bool fits = has_room(list, after, heap_need);
+    if (fits && !oversized(list, after) && touched <= MOVE_MAX) {
         return splice_in_place(pool, op, list, start, stop, batch);
     }
-    uint64_t capacity = list->geometry.capacity;
-    capacity = oversized(list, after) ? after + 4 : pmo_grown(capacity, after);
-    uint64_t heap = heap_live(list) + heap_need;
-    if (list->geometry.heap_capacity > 0 && heap > 0) {
-        heap = heap_room_for(list, heap_need);
+    uint64_t writes = pool->writes;
+    int status;
+    do {
+        status = splice_anew(pool, list, start, stop, batch, heap_need);
+    } while (pmo_more_thrift(pool, status, writes));
+    /* No room for a new body: what the reserve's log can undo is done in the old one. */
+    bool undoable =
+        moved == 0 && !others_may_follow(pool, op, cells_of(pool, list), start, stop);
+    if (status == PMO_EFULL && writes == pool->writes && fits &&
+        (undoable || touched < pool->reserve)) {
+        status = splice_in_place(pool, op, list, start, stop, batch);
     }
-    return rebuild(pool, list, start, stop, batch, capacity, heap);
+    return status;
 }
 
 int pmo_sequence_splice(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,

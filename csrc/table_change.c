@@ -127,8 +127,8 @@ static uint64_t live_heap(const pmo_table *table) {
 }
 
 /* Geometric, so that an insertion is O(1) amortised. */
-static uint64_t grown(uint64_t length, uint64_t needed) {
-    uint64_t capacity = length + length / 2 + SMALLEST;
+static uint64_t grown(const pmo_pool *pool, uint64_t length, uint64_t needed) {
+    uint64_t capacity = length + pmo_spare(pool, length / 2) + SMALLEST;
     if (needed <= PMO_SMALL_TABLE && capacity > PMO_SMALL_TABLE) {
         capacity = PMO_SMALL_TABLE;
     }
@@ -138,7 +138,7 @@ static uint64_t grown(uint64_t length, uint64_t needed) {
     return needed > capacity ? needed : capacity;
 }
 
-int pmo_change_room_for_entries(pmo_pool *pool, pmo_change *change) {
+static int room_for_entries(pmo_pool *pool, pmo_change *change) {
     const pmo_table *table = &change->table;
     uint64_t capacity = table->length + change->more_entries;
     uint64_t heap = live_heap(table) + change->more_heap;
@@ -147,23 +147,41 @@ int pmo_change_room_for_entries(pmo_pool *pool, pmo_change *change) {
         return PMO_ETOOBIG;
     }
     if (!change->bulk || table->length > 0) {
-        capacity = grown(table->length, capacity);
-        heap += heap / 2;
+        capacity = grown(pool, table->length, capacity);
+        heap += pmo_spare(pool, heap / 2);
         if (change->more_heap > table->heap.capacity - table->heap.used) {
-            heap += capacity * table->stride / 8;
+            heap += pmo_spare(pool, capacity * table->stride / 8);
         }
     }
     int no_body;
     return rebuild(pool, change, capacity, heap, false, &no_body);
 }
 
-int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change) {
+int pmo_change_room_for_entries(pmo_pool *pool, pmo_change *change) {
+    uint64_t writes = pool->writes;
+    int status;
+    do {
+        status = room_for_entries(pool, change);
+    } while (pmo_more_thrift(pool, status, writes));
+    return status;
+}
+
+static int room_for_values(pmo_pool *pool, pmo_change *change) {
     const pmo_table *table = &change->table;
     uint64_t heap = live_heap(table) + change->more_heap;
     /* The slack pays for moving the entries too, not only the heap. */
-    heap += heap / 2 + table->used * table->stride / 8;
+    heap += pmo_spare(pool, heap / 2 + table->used * table->stride / 8);
     int no_body;
     return rebuild(pool, change, table->capacity, heap, true, &no_body);
+}
+
+int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change) {
+    uint64_t writes = pool->writes;
+    int status;
+    do {
+        status = room_for_values(pool, change);
+    } while (pmo_more_thrift(pool, status, writes));
+    return status;
 }
 
 int pmo_change_copy(pmo_pool *pool, pmo_change *change) {
@@ -184,7 +202,7 @@ int pmo_change_shrink(pmo_pool *pool, pmo_change *change) {
     }
     uint64_t heap = live_heap(table);
     int no_body;
-    int status = rebuild(pool, change, grown(table->length, table->length), heap + heap / 2,
-                         false, &no_body);
+    int status = rebuild(pool, change, grown(pool, table->length, table->length),
+                         heap + heap / 2, false, &no_body);
     return no_body == PMO_EFULL ? PMO_OK : status;
 }

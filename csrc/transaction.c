@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "internal.h"
 
@@ -14,36 +15,54 @@ int pmo_fail_full(pmo_pool *pool, uint64_t requested) {
     pmo_pool_info info;
     if (pmo_info(pool, &info) == PMO_OK && info.size > info.used) {
         pool->failure.free = info.size - info.used;
+        (void)pmo_heap_check(pool, &pool->failure.largest);
     }
+    struct statvfs disk;
+    pool->failure.elastic = pool->parts != NULL;
+    if (pool->parts != NULL && statvfs(pool->parts, &disk) == 0) {
+        pool->failure.disk_free = (uint64_t)disk.f_bavail * disk.f_frsize;
+    }
+    pmo_reserve_note_full(pool);
     return PMO_EFULL;
 }
 
 bool pmo_injected(pmo_pool *pool) {
-    return pool->inject != 0 && --pool->inject == 0;
+    bool now = pool->inject != 0 && --pool->inject == 0;
+    pool->injected |= now;
+    return now;
 }
 
-static int start(pmo_pool *pool) {
+static int begin(pmo_pool *pool) {
     pmo_activate(pool);
+    bool nearly_full = pmo_nearly_full(pool);
     pool->created.count = 0;
     pool->known_to = 0;
-    pool->dead.count = 0;
-    pool->foreign_dead.count = 0;
     pmo_map_empty(&pool->known);
     pmo_map_empty(&pool->freed);
     pmo_map_empty(&pool->safe);
-    pmo_map_empty(&pool->dying);
+    pmo_allow_burials(pool, nearly_full);
     pool->tx_doomed = false;
     pool->used_before = pool->used;
-    pool->root->in_flight = 1;
     int error = pmemobj_tx_begin(pool->pop, NULL, TX_PARAM_NONE, TX_PARAM_NONE);
     if (error != 0) {
         pmemobj_tx_end();
-        pool->root->in_flight = 0;
         return pmo_fail_system(pool, error);
     }
     pool->tx_thread = pmo_this_thread();
+    if (nearly_full) {
+        pmo_reserve_lend(pool);
+    }
     pool->counters.transactions++;
     return PMO_OK;
+}
+
+static int start(pmo_pool *pool) {
+    pmo_forget_burials(pool);
+    pmo_map_empty(&pool->dying);
+    pool->root->in_flight = 1;
+    int status = begin(pool);
+    pool->root->in_flight = status == PMO_OK;
+    return status;
 }
 
 static void forget_types(pmo_pool *pool) {
@@ -64,15 +83,14 @@ static void roll_back(pmo_pool *pool) {
     pool->tx_open = false;
     pool->tx_doomed = false;
     pool->used = pool->used_before;
-    pool->dead.count = 0;
-    pool->foreign_dead.count = 0;
+    pmo_forget_burials(pool);
     for (uint64_t i = 0; i < pool->created.count; i++) {
         pmo_map_remove(&pool->pins, pool->created.items[i]);
     }
     forget_types(pool);
 }
 
-static int finish(pmo_pool *pool) {
+static int commit(pmo_pool *pool) {
     pmo_activate(pool);
     pmo_journal_flush(pool);
     pmemobj_tx_commit();
@@ -86,6 +104,41 @@ static int finish(pmo_pool *pool) {
     pool->tx_open = false;
     pool->created.count = 0;
     return error == 0 ? PMO_OK : pmo_fail_system(pool, error);
+}
+
+/* One more transaction for the dead; nothing depends on its success. */
+static bool bury_more(pmo_pool *pool) {
+    uint64_t frees = pool->counters.frees;
+    uint64_t undos = pool->counters.undo_records;
+    if (begin(pool) != PMO_OK) {
+        return false;
+    }
+    if (pmo_bury(pool) != PMO_OK) {
+        roll_back(pool);
+        return false;
+    }
+    bool moved = frees != pool->counters.frees || undos != pool->counters.undo_records;
+    return commit(pool) == PMO_OK && (moved || !pmo_burials_left(pool));
+}
+
+/* The transaction has committed, and what it left for dead is garbage now. */
+static int bury_rest(pmo_pool *pool) {
+    while (pmo_burials_left(pool)) {
+        if (!bury_more(pool)) {
+            pmo_forget_burials(pool);
+        }
+    }
+    if (pool->foreign_dead.count == 0 || begin(pool) != PMO_OK) {
+        pmo_forget_burials(pool);
+        return PMO_OK;
+    }
+    pool->tx_open = true;
+    return PMO_FOREIGN_DEAD;
+}
+
+static int finish(pmo_pool *pool) {
+    PMO_TRY(commit(pool));
+    return pmo_burials_left(pool) ? bury_rest(pool) : PMO_OK;
 }
 
 int pmo_tx_begin(pmo_pool *pool) {
@@ -139,12 +192,15 @@ const uint64_t *pmo_tx_created(pmo_pool *pool, uint64_t *count) {
 
 void pmo_inject_failure(pmo_pool *pool, uint64_t nth) {
     pool->inject = nth;
+    pool->injected = false;
 }
 
 int pmo_op_begin(pmo_pool *pool, pmo_op *op) {
     PMO_TRY(pmo_usable(pool));
     op->own = !pool->tx_open;
     op->writes = pool->writes;
+    op->dead = pool->dead.count;
+    op->graves = pool->graves.count;
     if (op->own) {
         return pmemobj_tx_stage() == TX_STAGE_NONE ? start(pool) : PMO_EOTHERPOOL;
     }
@@ -156,7 +212,7 @@ int pmo_op_begin(pmo_pool *pool, pmo_op *op) {
 }
 
 int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status) {
-    if (status == PMO_OK && pool->dead.count > 0) {
+    if (status == PMO_OK && pmo_burials_left(pool)) {
         status = pmo_bury(pool);
     }
     if (status == PMO_OK) {
@@ -166,10 +222,12 @@ int pmo_op_end(pmo_pool *pool, const pmo_op *op, int status) {
         }
         return op->own ? finish(pool) : PMO_OK;
     }
-    pool->dead.count = 0;
     if (op->own) {
         roll_back(pool);
-    } else if (pool->writes != op->writes) {
+        return status;
+    }
+    pmo_cut_burials(pool, op->dead, op->graves);
+    if (pool->writes != op->writes) {
         pool->tx_doomed = true;
     }
     return status;
@@ -202,10 +260,11 @@ int pmo_undo(pmo_pool *pool, void *address, uint64_t size) {
         return pmo_fail_full(pool, size);
     }
     int error = pmemobj_tx_xadd_range_direct(address, size, POBJ_XADD_NO_ABORT);
+    pool->writes++;
     if (error != 0) {
+        /* libpmemobj counts the range as snapshotted all the same. */
         return error == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, error);
     }
-    pool->writes++;
     pool->counters.undo_records++;
     pool->counters.undo_bytes += size;
     return PMO_OK;

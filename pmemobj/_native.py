@@ -26,12 +26,22 @@ def failure_info(ctx: Any) -> Any:
 
 
 def _full(info: Any) -> Exception:
+    if info.elastic:
+        what = (
+            f"the pool cannot grow: {info.requested:,} bytes asked for; it grows by 128 MiB, and "
+            f"its disk has {info.disk_free:,} bytes free. Free some there, or delete something here"
+        )
+    else:
+        what = (
+            f"the pool is full: {info.requested:,} bytes asked for, {info.free:,} free, "
+            f"{info.largest:,} of them in one piece. Delete something, or make a larger pool; an "
+            "elastic one (pmemobj.create(path, elastic=True)) grows with the disk"
+        )
     return errors.PoolFullError(
-        f"the pool is full: {info.requested:,} bytes asked for, {info.free:,} free. Nothing was "
-        "written. Delete something, or make a larger pool: an elastic one "
-        "(pmemobj.create(path, elastic=True)) grows with the disk",
+        f"{what}. Nothing was written",
         requested=int(info.requested),
         free=int(info.free),
+        largest=int(info.largest),
     )
 
 

@@ -101,13 +101,16 @@ class PoolFullError(PoolError, MemoryError):
 
     Attributes:
         requested: bytes asked for.
-        free: bytes free then; fragmentation may make less usable.
+        free: bytes free then, in many pieces.
+        largest: the largest piece for large requests; a container that grows needs one for
+            its new storage before the old one is free.
     """
 
-    def __init__(self, *args: object, requested: int = 0, free: int = 0) -> None:
+    def __init__(self, *args: object, requested: int = 0, free: int = 0, largest: int = 0) -> None:
         super().__init__(*args)
         self.requested = requested
         self.free = free
+        self.largest = largest
 
 
 class PoolClosedError(PoolError, ValueError):

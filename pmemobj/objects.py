@@ -300,15 +300,14 @@ class ObjectKeeper(TransactionKeeper):
         own = self.open_transaction is None
         self._burying = True
         try:
-            if own:
-                self.open_transaction = OpenTransaction()
-                self.attention = True
-            while True:
-                offset = lib.pmo_next_dead(self.ctx)
-                if offset == 0:
-                    break
-                self._bury_one(offset)
-            status = self._end(lib.pmo_tx_commit) if own else 0
+            status = lib.PMO_FOREIGN_DEAD
+            while status == lib.PMO_FOREIGN_DEAD:
+                if own:
+                    self.open_transaction = OpenTransaction()
+                    self.attention = True
+                while offset := lib.pmo_next_dead(self.ctx):
+                    self._bury_one(offset)
+                status = self._end(lib.pmo_tx_commit) if own else 0
         except BaseException:
             if own:
                 self.unwind(0)

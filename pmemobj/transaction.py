@@ -353,8 +353,8 @@ class TransactionKeeper:
                     )
                 return
             status = self._end(lib.pmo_tx_commit)
-        if status:
-            raise failure(status, self.ctx)
+            if status:
+                self.finish(status)
 
     def abort(self) -> None:
         """See Transaction.abort."""
@@ -395,7 +395,7 @@ class TransactionKeeper:
             status = finish(self.ctx)
         finally:
             # Interrupted before the core's call, or refused by it: nothing is kept.
-            if lib.pmo_tx_is_open(self.ctx):
+            if status != lib.PMO_FOREIGN_DEAD and lib.pmo_tx_is_open(self.ctx):
                 lib.pmo_tx_abort(self.ctx)
             self.open_transaction = self.uncached = None
             _here.end.keeper = None
@@ -441,4 +441,8 @@ class TransactionKeeper:
 
     def attend(self, handle: Any = None) -> None:
         """Do what must be done before the next operation (see MemoryManager.attend)."""
+        raise NotImplementedError
+
+    def finish(self, status: int, handle: Any = None) -> None:
+        """Act on a nonzero status of the core (see ObjectKeeper.finish)."""
         raise NotImplementedError
