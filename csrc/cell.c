@@ -116,6 +116,23 @@ void pmo_cells_fill(uint32_t tag, const int64_t *numbers, uint64_t count, pmo_ce
     }
 }
 
+uint64_t pmo_cells_numbers(const pmo_cell *cells, uint64_t count, int64_t *numbers) {
+    uint64_t done = 0;
+    if (count == 0 || (cells[0].tag != PMO_INT && cells[0].tag != PMO_FLOAT)) {
+        return 0;
+    }
+    for (; done < count; done++) {
+        uint64_t words[2];
+        memcpy(words, &cells[done], sizeof words);
+        uint64_t right = cells[0].tag | (uint64_t)words_check(cells[0].tag, words[1], 0) << 16;
+        if (words[0] != right) {
+            break;
+        }
+        numbers[done] = (int64_t)words[1];
+    }
+    return done;
+}
+
 static int heap_payload(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
                         const char **data) {
     if (heap == NULL || cell->word > heap->used || cell->extent > heap->used - cell->word) {

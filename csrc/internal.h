@@ -176,6 +176,10 @@ void pmo_map_empty(pmo_map *map);
 /* Room for extra more bytes; the bytes may move. */
 int pmo_buffer_reserve(pmo_buffer *buffer, uint64_t extra);
 void pmo_stream_reset(pmo_stream *stream);
+/* Append count values of one tag below PMO_STR: room for their numbers, to be filled. */
+int pmo_stream_extend(pmo_stream *stream, uint32_t tag, uint64_t count, int64_t **numbers);
+/* Take back the last count of them. */
+void pmo_stream_cut(pmo_stream *stream, uint64_t count);
 /* Append one decoded value. */
 int pmo_stream_push(pmo_stream *stream, const pmo_value *value);
 /* The stream as a batch, which takes its memory over: tags is NULL when all tags are the same.
@@ -491,6 +495,9 @@ int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
                   const char *data, pmo_cell *cell);
 /* The cells of many values of one tag below PMO_REF. */
 void pmo_cells_fill(uint32_t tag, const int64_t *numbers, uint64_t count, pmo_cell *cells);
+/* Read leading cells that hold numbers of one kind, ints or floats: how many of them do and
+ * match their check. */
+uint64_t pmo_cells_numbers(const pmo_cell *cells, uint64_t count, int64_t *numbers);
 /* The value in a cell, its check verified. A KEYED cell gives its inner value. */
 int pmo_cell_read(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_value *value);
 /* The cell is about to be overwritten or freed: drop its reference or blob, count

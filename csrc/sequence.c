@@ -7,6 +7,7 @@
  * the whole into a new body. */
 #define MOVE_MAX 65536u
 #define READ_MAX 262144u /* payload bytes of one read */
+#define RUN_MIN 4u       /* cells that are worth reading as a run */
 
 static pmo_cell *cells_of(const pmo_pool *pool, const pmo_container *list) {
     return (pmo_cell *)(void *)pmo_elements(pool, list);
@@ -594,6 +595,24 @@ int pmo_sequence_reverse(pmo_pool *pool, uint64_t offset) {
     return pmo_op_end(pool, &op, reverse(pool, list));
 }
 
+/* A run of ints or floats, which is what long lists mostly are. */
+static int read_numbers(const pmo_cell *cells, uint64_t stop, uint64_t *i, pmo_stream *stream) {
+    const pmo_cell *first = &cells[*i];
+    uint64_t count = first->tag == PMO_INT || first->tag == PMO_FLOAT;
+    while (count > 0 && count < stop - *i && first[count].tag == first->tag) {
+        count++;
+    }
+    if (count < RUN_MIN) {
+        return PMO_OK;
+    }
+    int64_t *numbers = NULL;
+    PMO_TRY(pmo_stream_extend(stream, first->tag, count, &numbers));
+    uint64_t done = pmo_cells_numbers(first, count, numbers);
+    pmo_stream_cut(stream, count - done);
+    *i += done;
+    return PMO_OK;
+}
+
 int pmo_sequence_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t limit,
                       pmo_batch *batch) {
     PMO_TRY(pmo_usable(pool));
@@ -606,6 +625,10 @@ int pmo_sequence_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t 
     uint64_t length = list->state.length;
     uint64_t stop = start < length && limit < length - start ? start + limit : length;
     for (uint64_t i = start; i < stop && stream->data.length < READ_MAX; i++) {
+        PMO_TRY(read_numbers(cells, stop, &i, stream));
+        if (i == stop) {
+            break;
+        }
         pmo_value value;
         PMO_TRY(pmo_cell_read(pool, &heap, &cells[i], &value));
         PMO_TRY(pmo_stream_push(stream, &value));

@@ -147,6 +147,21 @@ int pmo_stream_push(pmo_stream *stream, const pmo_value *value) {
     return PMO_OK;
 }
 
+int pmo_stream_extend(pmo_stream *stream, uint32_t tag, uint64_t count, int64_t **numbers) {
+    PMO_TRY(pmo_buffer_reserve(&stream->tags, count));
+    PMO_TRY(pmo_buffer_reserve(&stream->numbers, count * sizeof(int64_t)));
+    memset(stream->tags.bytes + stream->tags.length, (int)tag, count);
+    *numbers = (int64_t *)(void *)(stream->numbers.bytes + stream->numbers.length);
+    stream->tags.length += count;
+    stream->numbers.length += count * sizeof(int64_t);
+    return PMO_OK;
+}
+
+void pmo_stream_cut(pmo_stream *stream, uint64_t count) {
+    stream->tags.length -= count;
+    stream->numbers.length -= count * sizeof(int64_t);
+}
+
 void pmo_stream_batch(pmo_stream *stream, pmo_batch *batch) {
     const uint8_t *tags = (const uint8_t *)stream->tags.bytes;
     uint64_t count = stream->tags.length;

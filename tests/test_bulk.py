@@ -128,3 +128,27 @@ def test_records_take_one_allocation_per_container(pool: Any) -> None:
     assert cost["allocations"] == 3 * 100 + 3
     many = counted(pool, lambda: pool.new(PersistentList, records))
     assert many["allocations"] == 3 * 100 + 2
+
+
+def test_lists_of_runs_of_numbers_are_read_as_they_are(pool: Any) -> None:
+    runs: list[Any] = []
+    for length in (1, 3, 4, 5, 100, 2000):
+        runs += [*range(length), "text", *(n / 2 for n in range(length)), None, True]
+    for values in (runs, runs[::-1], [1.5] * 9000, [*range(9000), "x"], [2**62, -1] * 9):
+        pool.root["list"] = values
+        stored = pool.root["list"]
+        assert exact(list(stored)) == exact(stored[:]) == exact(values)
+        assert exact(stored[3:-2]) == exact(values[3:-2])
+
+
+def test_damage_in_a_run_of_numbers_is_found(pool: Any) -> None:
+    pool.root = list(range(1000))
+    root = pool.root
+    body = ffi.cast("uint64_t *", lib.pmo_base(pool.mm.ctx) + root._p_off)[7]
+    cell = ffi.cast("uint64_t *", lib.pmo_base(pool.mm.ctx) + body + 16 * 500)
+    cell[1] ^= 1 << 40
+    assert root[:500] == list(range(500))
+    with pytest.raises(pmemobj.PoolCorruptedError):
+        root[:]
+    cell[1] ^= 1 << 40
+    assert root == list(range(1000))

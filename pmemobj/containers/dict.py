@@ -46,8 +46,12 @@ class PersistentDict(StoredTable):
     cycles kept), so what is read back is their persistent counterpart.
 
     Keys are what ``dict`` takes and the pool can store; 1, 1.0 and True are one key. A NaN
-    is found again by its bits. ``copy()`` and ``|`` give plain dicts, ``|=`` changes the
-    dict in the pool. A dict "from keys" is ``pool.new(PersistentDict, dict.fromkeys(keys))``.
+    is found again by its bits. A key that cannot be stored is looked up by the storable value that
+    it equals, if it is an instance of a subclass of that value's type or a number; other objects
+    with an equality of their own are not found.
+
+    ``copy()`` and ``|`` give plain dicts, ``|=`` changes the dict in the pool. A dict "from
+    keys" is ``pool.new(PersistentDict, dict.fromkeys(keys))``.
 
     Every method that stores something can raise, before anything is changed:
         UnstorableError: no codec covers a key or a value.

@@ -34,7 +34,7 @@ NOT_ONE = {
     "transaction by hand",
     "counted up and down",
 }
-ENOUGH = 3 if LONG else 2  # successes in a row: the failure was not reached any more
+ENOUGH = 3  # successes in a row: the failure was not reached any more, or could be borne
 
 
 def as_pool_case(case: Case) -> PoolCase:
@@ -215,7 +215,8 @@ def test_a_pool_that_is_really_full(directory: Path, filler: str, in_transaction
     fill = FILLERS[filler]
     path = directory / "full.pmem"
     pool = pmemobj.create(path, POOL_SIZE)
-    pool.root = {"list": [], "dict": {}, "set": set(), "ballast": ["b" * 100_000]}
+    # The log of the transaction that frees much needs the room of some small object, too.
+    pool.root = {"list": [], "dict": {}, "set": set(), "ballast": ["b" * 100_000, []]}
     root = pool.root
     empty = canonical(root)
     done = 0
@@ -247,7 +248,7 @@ def test_a_pool_that_is_really_full(directory: Path, filler: str, in_transaction
     root["dict"].clear()
     root["set"].clear()
     assert inspect(pool) == canonical({"list": [], "dict": {}, "set": set()})
-    for number in range(max(done // 2, 1)):
+    for number in range(max(done // 4, 1)):  # its free space is in pieces
         fill(root, number)
     inspect(pool)
     pool.close()
