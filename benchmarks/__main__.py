@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import tables
+from benchmarks.arrays import SIZE_NAME
 from benchmarks.groups import GROUPS
 from benchmarks.harness import Comparison, compare, selected
 
@@ -21,6 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="all, if none is named")
     parser.add_argument("--quick", action="store_true", help="one round of the short groups")
     parser.add_argument("--rounds", type=int, help="default 5, with --quick 1")
+    parser.add_argument("--size", type=int, help="MiB of the array groups' arrays; default 1024")
     parser.add_argument("--directory", type=Path, help="where the files lie; default: temporary")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--page", type=Path, help="a page whose measured part is replaced")
@@ -48,6 +50,9 @@ def run(chosen: argparse.Namespace) -> list[Comparison]:
 
 def main() -> int:
     chosen = arguments()
+    if chosen.size is not None and os.environ.get(SIZE_NAME) != str(chosen.size):
+        os.environ[SIZE_NAME] = str(chosen.size)  # before the groups are made
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
     if chosen.list:
         for group in GROUPS:
             print(f"{group.name:<16}{group.title}")

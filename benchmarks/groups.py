@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks import limits
+from benchmarks.arrays import MIB, SIZE, run_array
 from benchmarks.harness import BYTES, Contender, Group, Role
 from benchmarks.measures import run_measure
 from benchmarks.stores import CRASH, POWER, installed, store_class
@@ -280,6 +281,94 @@ COLLECTION = (
     ),
 )
 
+
+def of_arrays(
+    name: str,
+    title: str,
+    contenders: tuple[tuple[str, str, Role], ...],
+    must: float | None = None,
+    limit: float | None = None,
+    unit: str = "seconds",
+) -> Group:
+    """Large data, ours first."""
+    made = [Contender(words, partial(run_array, word), role) for word, words, role in contenders]
+    return Group(name, title, tuple(made), must, limit=limit, unit=unit, quick=False)
+
+
+_AMOUNT = f"{SIZE // MIB:,} MiB of float64"
+ARRAYS = (
+    of_arrays(
+        "array-store",
+        f"storing {_AMOUNT}, committed",
+        (
+            ("array-store-pmemobj", "pmemobj", Role.OURS),
+            ("array-store-save", "numpy.save", Role.PEER),
+            ("array-store-pickle", "pickle.dump", Role.ASIDE),
+            ("array-store-joblib", "joblib.dump", Role.ASIDE),
+            ("array-store-dill", "dill.dump", Role.ASIDE),
+        ),
+        must=1.3,
+    ),
+    of_arrays(
+        "array-store-power",
+        f"storing {_AMOUNT}, on the disk",
+        (
+            ("array-store-power-pmemobj", "pmemobj", Role.OURS),
+            ("array-store-power-save", "numpy.save, fsync", Role.PEER),
+        ),
+        must=1.3,
+    ),
+    of_arrays(
+        "array-open",
+        f"opening, and one element of {_AMOUNT}",
+        (
+            ("array-open-pmemobj", "pmemobj", Role.OURS),
+            ("array-open-save", "numpy.load, mapped", Role.ASIDE),
+            ("array-open-pickle", "pickle.load", Role.ASIDE),
+        ),
+        limit=0.015,
+    ),
+    of_arrays(
+        "array-memory",
+        f"memory that opening and one element of {_AMOUNT} take",
+        (("array-memory-pmemobj", "pmemobj", Role.OURS),),
+        limit=SIZE / 100,
+        unit=BYTES,
+    ),
+    of_arrays(
+        "array-update",
+        f"a committed change of 1 MiB in {_AMOUNT}",
+        (
+            ("array-update-pmemobj", "pmemobj", Role.OURS),
+            ("array-update-memcpy", "the same in ordinary memory", Role.PEER),
+            ("array-update-memmap", "numpy.memmap, not atomic", Role.ASIDE),
+        ),
+        must=2.0,
+    ),
+    of_arrays(
+        "frame-mean",
+        "a stored frame's mean of one column, in a new process",
+        (
+            ("frame-mean-pmemobj", "pmemobj", Role.OURS),
+            ("frame-mean-arrow", "Arrow IPC, mapped", Role.PEER),
+            ("frame-mean-parquet", "Parquet", Role.PEER),
+            ("frame-mean-pickle", "pickle", Role.PEER),
+        ),
+        must=1.0,
+    ),
+    of_arrays(
+        "workspace",
+        f"one small change beside {_AMOUNT} that stay",
+        (
+            ("workspace-pmemobj", "pmemobj", Role.OURS),
+            ("workspace-diskcache", "diskcache, a key each", Role.PEER),
+            ("workspace-joblib", "joblib.dump of it all", Role.ASIDE),
+            ("workspace-dill", "dill.dump of it all", Role.ASIDE),
+            ("workspace-store", "%store of it all", Role.ASIDE),
+        ),
+    ),
+)
+
 SURVIVAL = tuple(
     Group(
         f"survival-{safety}",
@@ -308,5 +397,6 @@ GROUPS = (
     *STARTING,
     *SPACE,
     *COLLECTION,
+    *ARRAYS,
     *SURVIVAL,
 )

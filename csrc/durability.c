@@ -146,7 +146,8 @@ bool pmo_is_pmem(const void *address, uint64_t size) {
 int pmo_sync(pmo_pool *pool) {
     PMO_TRY(pmo_usable(pool));
     pool->limit = pmo_measure_files(pool);
-    if (pmo_sync_range(pool->base, pool->limit) != 0) {
+    /* A page that the file ends in is not mapped. */
+    if (pmo_sync_range(pool->base, pool->limit & ~(uint64_t)(PMO_RAW_PAGE - 1)) != 0) {
         pool->failure = (pmo_failure_info){.error = errno};
         return PMO_ESYSTEM;
     }

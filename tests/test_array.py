@@ -463,6 +463,16 @@ def test_arrays_grow_with_an_elastic_pool(tmp_path: Any) -> None:
     pool.close()
 
 
+def test_a_pool_whose_size_is_no_multiple_of_a_page(tmp_path: Any) -> None:
+    size = pmemobj.MIN_POOL_SIZE + 5_000_123
+    with pmemobj.create(tmp_path / "odd.pmem", size) as pool:
+        pool.root = {"a": np.arange(300_000)}
+        assert pool.root["a"][-1] == 299_999
+    with pmemobj.open(tmp_path / "odd.pmem") as pool:
+        assert pool.recovery.clean
+        assert pool.root["a"][-1] == 299_999
+
+
 @pytest.fixture
 def small_extents() -> Iterator[None]:
     lib.pmo_raw_limits(20_000, 8192)
