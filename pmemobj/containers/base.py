@@ -20,6 +20,7 @@ replaced value counts 1, a removal ``REMOVAL``, the end of a transaction ``REFRE
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
@@ -52,9 +53,11 @@ __all__ = [
     "capture",
     "class_made",
     "guard_attributes",
+    "is_nan",
     "make_placeholder",
     "missing_attribute",
     "refuse_change",
+    "same_value",
 ]
 
 CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
@@ -73,6 +76,23 @@ NO_VALUES = ffi.new(BATCH)  # an empty run of values
 
 
 CLASS_DEFINED: list[Callable[[type], object]] = []  # each is called with every new subclass
+
+
+def same_value(one: Any, other: Any) -> Any:
+    """Are they the same, as containers ask: identical or equal? A NaN is identical by its bits."""
+    return one is other or one == other or (is_nan(one) and is_nan(other) and _bits(one, other))
+
+
+def is_nan(value: Any) -> bool:
+    """Is it a float that equals nothing?"""
+    return type(value) is float and value != value
+
+
+def _bits(one: float, other: float) -> bool:
+    return _float.pack(one) == _float.pack(other)
+
+
+_float = struct.Struct("<d")
 
 
 class _Missing:

@@ -15,6 +15,7 @@ from pmemobj.containers.base import (
     MISSING,
     guard_attributes,
     make_placeholder,
+    same_value,
 )
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import CACHED_KEYS, Page, StoredTable, put_simple
@@ -242,8 +243,11 @@ class PersistentDict(StoredTable):
             KeyError: there is none, and no default was given.
         """
         with self._p_mm.lock:
-            encoded = self._p_mm.encode_lookup(key)
-            value = self._p_find(encoded, key)
+            if self._p_length():  # in an empty one *key* need not even be hashable
+                encoded = self._p_mm.encode_lookup(key)
+                value = self._p_find(encoded, key)
+            else:
+                value = MISSING
             if value is not MISSING:
                 self._p_delete(encoded, key)
                 return value
@@ -331,7 +335,7 @@ class PersistentDict(StoredTable):
             else:
                 found = [other.get(key, MISSING) for key, _ in page]
             for (_, value), theirs in zip(page, found, strict=True):
-                if theirs is MISSING or not (theirs is value or theirs == value):
+                if theirs is MISSING or not same_value(theirs, value):
                     return False
         return True
 
@@ -371,7 +375,13 @@ def _pairs(source: Any) -> list[tuple[Any, Any]]:
     if type(source) is dict:
         return list(source.items())
     if hasattr(source, "keys"):
-        return [(key, source[key]) for key in source.keys()]  # noqa: SIM118
+        keys = source.keys()
+        if not hasattr(type(keys), "__iter__"):
+            raise TypeError(
+                f"{type(source).__name__}.keys() returned a non-iterable (type "
+                f"{type(keys).__name__})"
+            )
+        return [(key, source[key]) for key in keys]
     pairs = []
     for place, element in enumerate(source):
         try:

@@ -18,7 +18,14 @@ from pmemobj.containers.base import (
     guard_attributes,
     make_placeholder,
 )
-from pmemobj.containers.sequence import StoredSequence, indices, whole
+from pmemobj.containers.sequence import (
+    StoredSequence,
+    evaluated,
+    indices,
+    refuse_times,
+    size_index,
+    whole,
+)
 from pmemobj.typetable import register_builtin
 
 __all__ = ["PersistentList"]
@@ -141,11 +148,13 @@ class PersistentList(StoredSequence):
             return
         place = index if type(index) is int else self._p_index(index)
         if place < 0:
+            place = size_index(place, IndexError)
             with self._p_mm.lock:
                 PersistentList.__setitem__(self, self._p_place(place, "assignment index"), value)
             return
         encoded = self._p_mm.encode(value)
         if encoded is None:
+            place = size_index(place, IndexError)
             with self._p_mm.lock:
                 place = self._p_place(place, "assignment index")
                 self._p_splice(place, place + 1, [value])
@@ -183,7 +192,7 @@ class PersistentList(StoredSequence):
 
     def insert(self, index: Any, value: Any, /) -> None:
         """Put *value* before *index*; one out of range means the start or the end. O(n)."""
-        index = operator.index(index)
+        index = size_index(index)
         with self._p_mm.lock:
             length = self._p_length()
             place = max(index + length, 0) if index < 0 else min(index, length)
@@ -195,11 +204,13 @@ class PersistentList(StoredSequence):
         Raises:
             IndexError: out of range, or the list is empty.
         """
-        index = operator.index(index)
+        index = size_index(index)
         with self._p_mm.lock:
             if not self._p_length():
                 raise IndexError("pop from empty list")
-            place = self._p_place(index, "pop index")
+            if not -self._p_length() <= index < self._p_length():
+                raise IndexError("pop index out of range")
+            place = self._p_place(index, "index")
             value = StoredSequence.__getitem__(self, place)
             self._p_splice(place, place + 1, [])
         return value
@@ -211,7 +222,10 @@ class PersistentList(StoredSequence):
             ValueError: there is none.
         """
         with self._p_mm.lock:
-            place = StoredSequence.index(self, value)
+            try:
+                place = StoredSequence.index(self, value)
+            except ValueError:
+                raise ValueError("list.remove(x): x not in list") from None
             if place < self._p_length():
                 self._p_splice(place, place + 1, [])
 
@@ -236,7 +250,7 @@ class PersistentList(StoredSequence):
     def __imul__(self, times: Any) -> Any:
         """Repeat the elements in place. O(n * times)."""
         if not hasattr(type(times), "__index__"):
-            return NotImplemented
+            return refuse_times(times)
         times = operator.index(times)
         with self._p_mm.lock:
             if times <= 0:
@@ -294,15 +308,21 @@ class PersistentList(StoredSequence):
         return self._p_all()
 
     def _p_set_slice(self, index: slice, iterable: Any) -> None:
+        index = evaluated(index)
         try:
             values = whole(iterable)
         except TypeError:
             if hasattr(type(iterable), "__iter__") or hasattr(type(iterable), "__getitem__"):
                 raise
-            raise TypeError("can only assign an iterable") from None
+            extended = index.step not in (None, 1)
+            raise TypeError(
+                "must assign iterable to extended slice"
+                if extended
+                else "can only assign an iterable"
+            ) from None
         mm = self._p_mm
         with mm.lock:
-            start, stop, step = index.indices(self._p_length())
+            start, stop, step = self._p_indices(index)
             if step == 1:
                 self._p_splice(start, max(start, stop), values)
                 return
@@ -326,7 +346,7 @@ class PersistentList(StoredSequence):
     def _p_delete_slice(self, index: slice) -> None:
         mm = self._p_mm
         with mm.lock:
-            start, stop, step = index.indices(self._p_length())
+            start, stop, step = self._p_indices(index)
             places = range(start, stop, step)
             if not places:
                 return

@@ -9,7 +9,16 @@ from operator import length_hint
 from typing import Any, ClassVar
 
 from pmemobj._native import ffi, lib
-from pmemobj.containers.base import BATCH, FIRST_READ, LARGEST_READ, MISSING, Stored, capture
+from pmemobj.containers.base import (
+    BATCH,
+    FIRST_READ,
+    LARGEST_READ,
+    MISSING,
+    Stored,
+    capture,
+    is_nan,
+    same_value,
+)
 from pmemobj.containers.represent import represent
 
 __all__ = ["StoredSequence"]
@@ -47,13 +56,16 @@ class StoredSequence(Stored):
         return self._p_load(self._p_index(index))
 
     def _p_index(self, index: Any) -> int:
-        try:
-            return operator.index(index)
-        except TypeError:
+        if not hasattr(type(index), "__index__"):
             raise TypeError(
                 f"{self._p_plain_type.__name__} indices must be integers or slices, "
                 f"not {type(index).__name__}"
-            ) from None
+            )
+        return size_index(index, IndexError)
+
+    def _p_indices(self, index: slice) -> tuple[int, int, int]:
+        """slice.indices; the length is asked for when every ``__index__`` has been called."""
+        return evaluated(index).indices(self._p_length())
 
     def _p_out_of_range(self, what: str = "index") -> IndexError:
         return IndexError(f"{self._p_plain_type.__name__} {what} out of range")
@@ -108,7 +120,7 @@ class StoredSequence(Stored):
 
     def _p_slice(self, index: slice) -> Any:
         with self._p_mm.lock:
-            start, stop, step = index.indices(self._p_length())
+            start, stop, step = self._p_indices(index)
             if step == 1:
                 values = self._p_range(start, stop)
             else:
@@ -170,6 +182,8 @@ class StoredSequence(Stored):
 
     def __contains__(self, value: Any) -> bool:
         """Is an element equal to *value*? O(n)."""
+        if is_nan(value):
+            return any(same_value(item, value) for item in self._p_walk(0, sys.maxsize))
         return any(item is value or item == value for item in self._p_walk(0, sys.maxsize))
 
     def index(self, value: Any, start: Any = 0, stop: Any = sys.maxsize, /) -> int:
@@ -178,19 +192,24 @@ class StoredSequence(Stored):
         Raises:
             ValueError: there is none from *start* to before *stop*.
         """
-        start, stop = operator.index(start), operator.index(stop)
+        start, stop = _bound(start), _bound(stop)
         if start < 0 or stop < 0:
             length = self._p_length()
             start = max(start + length, 0) if start < 0 else start
             stop = max(stop + length, 0) if stop < 0 else stop
         start, stop = min(start, sys.maxsize), min(stop, sys.maxsize)
+        nan = is_nan(value)
         for place, item in enumerate(self._p_walk(start, stop), start):
-            if item is value or item == value:
+            if item is value or item == value or (nan and same_value(item, value)):
                 return place
-        raise ValueError(f"the value is not in the {self._p_plain_type.__name__}")
+        if self._p_plain_type is tuple:
+            raise ValueError("tuple.index(x): x not in tuple")
+        raise ValueError(f"{value!r} is not in list")
 
     def count(self, value: Any, /) -> int:
         """How many elements are equal to *value*. O(n)."""
+        if is_nan(value):
+            return sum(1 for item in self._p_walk(0, sys.maxsize) if same_value(item, value))
         return sum(1 for item in self._p_walk(0, sys.maxsize) if item is value or item == value)
 
     def _p_elements_of(self, other: Any) -> Any:
@@ -205,7 +224,10 @@ class StoredSequence(Stored):
         """A plain list (tuple) of both one's elements. O(n)."""
         elements = self._p_elements_of(other)
         if elements is MISSING:
-            return NotImplemented
+            if type(other).__module__ != "builtins" and hasattr(type(other), "__radd__"):
+                return NotImplemented
+            kind = self._p_plain_type.__name__
+            raise TypeError(f'can only concatenate {kind} (not "{type(other).__name__}") to {kind}')
         return self._p_plain_type(self._p_all()) + elements
 
     def __radd__(self, other: Any) -> Any:
@@ -217,7 +239,7 @@ class StoredSequence(Stored):
     def __mul__(self, times: Any) -> Any:
         """A plain list (tuple) of the elements, *times* over. O(n * times)."""
         if not hasattr(type(times), "__index__"):
-            return NotImplemented
+            return refuse_times(times)
         return self._p_plain_type(self._p_all()) * times
 
     __rmul__ = __mul__
@@ -238,6 +260,8 @@ class StoredSequence(Stored):
                 theirs = other._p_range(place, stop)
             else:
                 theirs = list(other[place:stop])
+            if not mine or mine != theirs:
+                mine, theirs = one_nan_each(mine, theirs)
             if not mine or mine != theirs:
                 return compare(mine, theirs)
             place += len(mine)
@@ -301,8 +325,62 @@ def whole(values: Iterable[Any]) -> list[Any]:
     if isinstance(values, StoredSequence) and type(values).__iter__ is StoredSequence.__iter__:
         return values._p_all()
     if hasattr(type(values), "__length_hint__"):
+        operator.length_hint(values)  # raises if it is none
         return [value for value in values]  # noqa: C416  (a hint may lie: list() believes it)
     return list(values)
+
+
+def evaluated(index: slice) -> slice:
+    """The slice with integers in it, so that it calls nothing any more.
+
+    Raises:
+        TypeError, ValueError: it cannot be one.
+    """
+    step, start, stop = (
+        operator.index(part) if hasattr(type(part), "__index__") else part
+        for part in (index.step, index.start, index.stop)
+    )
+    made = slice(start, stop, step)
+    made.indices(0)
+    return made
+
+
+def _bound(part: Any) -> int:
+    if not hasattr(type(part), "__index__"):
+        raise TypeError("slice indices must be integers or have an __index__ method")
+    return operator.index(part)
+
+
+def size_index(index: Any, error: type[Exception] = OverflowError) -> int:
+    """The integer that *index* is, if a size can be so large.
+
+    Raises:
+        OverflowError, or *error*: it is too large, in Python's words.
+    """
+    number = operator.index(index)
+    if -sys.maxsize - 1 <= number <= sys.maxsize:
+        return number
+    if error is IndexError:
+        raise IndexError(f"cannot fit {type(index).__name__!r} into an index-sized integer")
+    raise OverflowError("Python int too large to convert to C ssize_t")
+
+
+def refuse_times(times: Any) -> Any:
+    """What multiplying by no integer gives: NotImplemented, if it may know better, or TypeError."""
+    if type(times).__module__ != "builtins" and hasattr(type(times), "__rmul__"):
+        return NotImplemented
+    raise TypeError(f"can't multiply sequence by non-int of type {type(times).__name__!r}")
+
+
+def one_nan_each(mine: list[Any], theirs: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Both with the same object for NaNs of the same bits, so that they compare as in lists."""
+    if not any(map(is_nan, mine)):
+        return mine, theirs
+    replaced = [
+        one if is_nan(other) and same_value(one, other) else other
+        for one, other in zip(mine, theirs, strict=False)
+    ]
+    return mine, replaced + theirs[len(replaced) :]
 
 
 def indices(values: Any) -> Any:

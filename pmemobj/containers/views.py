@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
 from pmemobj.containers.algebra import SetAlgebra
-from pmemobj.containers.base import MISSING
+from pmemobj.containers.base import MISSING, same_value
 from pmemobj.containers.represent import represent
 
 __all__ = ["PersistentDictItems", "PersistentDictKeys", "PersistentDictValues"]
@@ -54,7 +54,8 @@ class _SetView(_View, SetAlgebra):
     __slots__ = ()
 
     def _p_operand(self, other: Any) -> bool:
-        return _is_iterable(other)
+        iter(other)  # raises TypeError, as dict's views do, though others return NotImplemented
+        return True
 
     def _p_pages(self) -> Iterator[list[Any]]:
         pages: Iterator[list[Any]] = self._dict._p_pages_of(self._what)
@@ -66,14 +67,6 @@ class _SetView(_View, SetAlgebra):
 
     def __contains__(self, entry: Any) -> bool:
         raise NotImplementedError
-
-
-def _is_iterable(value: Any) -> bool:
-    try:
-        iter(value)
-    except TypeError:
-        return False
-    return True
 
 
 class PersistentDictKeys(_SetView):
@@ -100,7 +93,7 @@ class PersistentDictItems(_SetView):
         if not isinstance(item, tuple) or len(item) != 2:
             return False
         value = self._dict.get(item[0], MISSING)
-        return value is not MISSING and bool(value is item[1] or value == item[1])
+        return value is not MISSING and bool(same_value(value, item[1]))
 
     def _p_among(self, values: list[Any]) -> list[Any]:
         items = [item for item in values if isinstance(item, tuple) and len(item) == 2]
@@ -108,7 +101,7 @@ class PersistentDictItems(_SetView):
         return [
             item
             for item, value in zip(items, stored, strict=True)
-            if value is not MISSING and (value is item[1] or value == item[1])
+            if value is not MISSING and same_value(value, item[1])
         ]
 
 
@@ -119,7 +112,7 @@ class PersistentDictValues(_View):
     _what = "values"
 
     def __contains__(self, value: Any) -> bool:
-        return any(entry is value or entry == value for entry in self)
+        return any(same_value(entry, value) for entry in self)
 
 
 KeysView.register(PersistentDictKeys)
