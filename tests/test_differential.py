@@ -46,6 +46,9 @@ class Keys:
     def keys(self) -> list[str]:
         return ["a", "x"]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
     def __getitem__(self, key: str) -> str:
         return key * 2
 
