@@ -316,13 +316,41 @@ def test_a_snapshot_while_another_thread_has_a_transaction(
 
     thread = threading.Thread(target=work)
     thread.start()
-    inside.wait(30)
+    assert inside.wait(30)
     live.snapshot(copy)
     taken.set()
     thread.join()
     assert content(copy) == CONTENT
     assert live.root["half"][-1] == 4999
     assert live.root["other half"] == 1
+
+
+def test_an_array_that_another_thread_is_changing(
+    live: pmemobj.PersistentObjectPool, copy: Path
+) -> None:
+    numpy = pytest.importorskip("numpy")
+    live.root["array"] = numpy.arange(10_000.0)
+    with live.transaction():
+        live.root["array"][7] = -1.0
+    inside, taken = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with live.transaction():
+            live.root["array"][:] = 0.0
+            inside.set()
+            taken.wait(30)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(30)
+    live.snapshot(copy)
+    taken.set()
+    thread.join()
+    live.close()
+    expected = numpy.arange(10_000.0)
+    expected[7] = -1.0
+    with pmemobj.open(copy) as again:
+        assert numpy.array_equal(again.root["array"], expected)
 
 
 def test_every_snapshot_of_a_busy_pool_is_a_state(tmp_path: Path, copy: Path) -> None:
