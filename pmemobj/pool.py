@@ -8,6 +8,7 @@ import os
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pmemobj import codecs, typetable
@@ -41,7 +42,7 @@ from pmemobj.snapshots import SnapshotReport, newest_good, take_snapshot
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pmemobj.transaction import Transaction
+    from pmemobj.transaction import OpenTransaction, Transaction
 
 __all__ = ["PersistentObjectPool", "Recovery", "create", "open"]
 
@@ -152,6 +153,7 @@ class PersistentObjectPool:
         self.debug = debug
         self._root: Any = None
         self._root_known = False
+        self._root_set_in: OpenTransaction | None = None
         self._file = _reach(filename, flag, pool_size, mode, elastic)
         own = is_own(self._file)
         policy = lib.PMO_POLICY_SCRATCH if scratch else _POLICIES[durability]
@@ -285,8 +287,13 @@ class PersistentObjectPool:
         """
         mm = self.mm
         root = self._root  # read before the flag, which the setter clears first
-        if self._root_known and not (mm.attention or mm.closed or mm.forked):
-            return root
+        if self._root_known and not (mm.closed or mm.forked):
+            if not mm.attention:
+                return root
+            state = mm.open_transaction
+            if state is not None and state.thread == get_ident():
+                state.check_owner()
+                return root
         with mm.lock:
             if mm.attention:
                 mm.attend()
@@ -296,7 +303,9 @@ class PersistentObjectPool:
                 mm.finish(status)
             # Held, so that its read cache outlives the expression pool.root["x"].
             self._root = mm.decode(read)
-            self._root_known = mm.open_transaction is None  # whose abort may bring another back
+            # Not while the transaction is open that has set it, whose end may bring another back.
+            state = mm.open_transaction
+            self._root_known = state is None or state is not self._root_set_in
             return self._root
 
     @root.setter
@@ -316,6 +325,7 @@ class PersistentObjectPool:
                 mm.attend()
             self._root_known = False
             self._root = None
+            self._root_set_in = mm.open_transaction
             status = lib.pmo_root_set(mm.ctx, *encoded)
             if status:
                 mm.finish(status)

@@ -380,3 +380,20 @@ def test_the_root_is_the_present_one(pool):
     assert ws.x == 3
     pool.root = {"x": 4}
     assert ws.x == 4
+
+
+def test_the_root_in_nested_transactions_that_fail(pool):
+    ws = Workspace(pool)
+    ws.x = 1
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            with pool.transaction():
+                assert ws.x == 1
+                with pool.transaction():
+                    pool.root = {"x": 2}
+                    assert ws.x == 2
+                assert ws.x == 2
+                raise ZeroDivisionError
+        with pool.transaction():
+            assert ws.x == 1
+    assert ws.x == 1
