@@ -8,7 +8,6 @@ then ``build`` makes the objects, inside the caller's transaction.
 from __future__ import annotations
 
 import marshal
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from pmemobj import codecs
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import UnstorableError
-from pmemobj.kinds import LIBRARIES
 from pmemobj.progress import polling, reporting
 
 if TYPE_CHECKING:
@@ -57,6 +55,7 @@ _HINTS = {
 
 
 _LOOKS = 4000
+_STREAMED = frozenset((str, int, float, bool, type(None), list, dict, set))
 _STREAM_VERSION = 4  # of marshal: csrc/graph.c reads this one
 
 
@@ -102,22 +101,27 @@ class _Node:
         self.offset = 0
 
 
-def _libraries_seen(nodes: list[_Node]) -> bool:
-    """Is a library's value among the first some thousand? marshal would copy an array."""
-    if not any(name in sys.modules for name in LIBRARIES):
-        return False
+def _looks_common(nodes: list[_Node]) -> bool:
+    """Are the first some thousand values what a stream can have?
+
+    marshal would copy whatever has a buffer, arrays and long bytes, which are then refused.
+    """
     left = _LOOKS
-    work = [node.source for node in nodes]
-    while work and left > 0:
-        source = work.pop()
-        looked = list(islice(source.values() if type(source) is dict else source, left))
-        left -= len(looked) + 1
-        kinds = set(map(type, looked))
-        if any(kind.__module__.partition(".")[0] in LIBRARIES for kind in kinds):
-            return True
-        if not kinds.isdisjoint(_TYPES):
-            work += [item for item in looked if type(item) in _TYPES]
-    return False
+    work = [node.source for node in nodes[:_LOOKS]]
+    try:
+        while work and left > 0:
+            source = work.pop()
+            values = source.values() if type(source) is dict else source
+            looked = list(islice(values, left // 2 + 1))  # and keep some for those inside
+            left -= len(looked) + 1
+            kinds = set(map(type, looked))
+            if not kinds <= _STREAMED:
+                return False
+            if not kinds.isdisjoint(_TYPES):
+                work += [item for item in looked if type(item) in _TYPES]
+    except RuntimeError:  # another thread changes a dict or a set
+        return False
+    return True
 
 
 class Staging:
@@ -162,7 +166,7 @@ class Staging:
 
     def _read_graph(self) -> bool:
         """Have the core look through everything at once; False: there are rarer types in it."""
-        if any(node.image is not None for node in self._nodes) or _libraries_seen(self._nodes):
+        if any(node.image is not None for node in self._nodes) or not _looks_common(self._nodes):
             return False
         try:
             stream = marshal.dumps([node.source for node in self._nodes], _STREAM_VERSION)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import marshal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,3 +154,23 @@ def test_damage_in_a_run_of_numbers_is_found(pool: Any) -> None:
         root[:]
     cell[1] ^= 1 << 40
     assert root == list(range(1000))
+
+
+def test_large_buffers_are_not_copied_to_find_out(pool: Any, monkeypatch: Any) -> None:
+    streams = []
+
+    def dumps(value: Any, version: int) -> bytes:
+        streams.append(value)
+        return marshal.dumps(value, version)
+
+    monkeypatch.setattr("pmemobj.staging.marshal", SimpleNamespace(dumps=dumps))
+    large = bytes(100_000)
+    for value in ({"a": large}, {"a": [{"b": large}]}, [[1], {"b": [large]}], [[(1, [2])]]):
+        pool.root["value"] = value
+        assert plain(pool.root["value"]) == value
+    pool.root["value"] = [{"a": [i], "b": large[:20]} for i in range(9000)]
+    assert streams == []
+    pool.root["value"] = [*[{"a": [i]} for i in range(9000)], [large]]
+    assert pool.root["value"][9000] == [large]
+    pool.root["value"] = [1]
+    assert streams[-1] == [[1]]
