@@ -243,7 +243,9 @@ class Stored:
             kept.pop(key, None)
             _set_moves(self, self._p_moves + moves)
             try:
-                status = lib.pmo_claim(mm.ctx) or change(mm.ctx, self._p_off, *arguments)
+                status = change(mm.ctx, self._p_off, *arguments)
+                if status == BUSY:  # another thread was the last one here
+                    status = lib.pmo_claim(mm.ctx) or change(mm.ctx, self._p_off, *arguments)
             finally:
                 kept.pop(key, None)  # a signal handler may have read it meanwhile
             if status and status not in _ABSENT:
