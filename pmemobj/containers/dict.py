@@ -212,8 +212,11 @@ class PersistentDict(StoredTable):
                     raise
                 cache = self._p_cache
                 if key in cache:
-                    cache.pop(key, None)
-                    self._p_renew(cache, key, value, moves, status)
+                    if type(value) is int and not status and self._p_moves == moves:
+                        cache[key] = value  # nothing can come between; see _p_renew
+                    else:
+                        cache.pop(key, None)
+                        self._p_renew(cache, key, value, moves, status)
                 if not status or mm.settled(status, self):
                     return
         self._p_put(key, value)

@@ -139,8 +139,10 @@ class PersistentList(StoredSequence):
                     raise
                 cache = self._p_cache
                 if index in cache:
-                    cache.pop(index, None)
-                    self._p_renew(cache, index, value, moves, status)
+                    if not status and self._p_moves == moves:
+                        cache[index] = value  # nothing can come between; see _p_renew
+                    else:
+                        cache.pop(index, None)
                 if not status or (status != _EINDEX and mm.settled(status, self)):
                     return
         if isinstance(index, slice):
