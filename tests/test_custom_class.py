@@ -262,3 +262,25 @@ def test_used_is_known_though_nothing_may_be_freed(pool: Any, module: Any, kept:
     with pmemobj.open(path) as again:
         assert not again.recovery.clean
         assert again._info().used == used
+
+
+@pytest.mark.parametrize("attentive", [False, True])
+def test_the_last_reference_of_one_is_deleted(
+    pool: pmemobj.PersistentObjectPool, attentive: bool
+) -> None:
+    """That a custom object died thereby is no sign that there was none."""
+    members = pool.root["set"] = pool.new(pmemobj.PersistentSet)
+    holder = pool.root["object"] = pool.new(pmemobj.PersistentObject)
+    pool.root["ring"] = holder.ring = pool.new(FloatRing, 3)
+    del holder.ring
+    holder.ring = pool.new(FloatRing, 3)
+    members.add(pool.new(FloatRing, 3))
+    if attentive:
+        pool.new(pmemobj.PersistentList)  # its handle dies at once
+    del pool.root["ring"]
+    del holder.ring
+    members.discard(next(iter(members)))
+    assert list(pool.root) == ["set", "object"]
+    assert not hasattr(holder, "ring")
+    assert len(members) == 0
+    assert pool.check().ok

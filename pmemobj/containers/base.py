@@ -234,8 +234,10 @@ class Stored:
             if key in kept:
                 kept.pop(key, None)
                 self._p_renew(kept, key, value, then, status)
-            if not status or status in _ABSENT or mm.settled(status, self):
+            if not status or status in _ABSENT:
                 return status
+            if mm.settled(status, self):
+                return lib.PMO_OK  # type: ignore[no-any-return]
         with mm.lock:
             if mm.attention:
                 mm.attend(self)
@@ -250,6 +252,7 @@ class Stored:
                 kept.pop(key, None)  # a signal handler may have read it meanwhile
             if status and status not in _ABSENT:
                 mm.finish(status, self)
+                status = lib.PMO_OK
         return status
 
     def _p_renew(
