@@ -222,7 +222,8 @@ _PROCESS = Badge(
     "What is committed survives the death of this process, however sudden; "
     "after a power cut the pool may not open.",
 )
-_SCRATCH = Badge("scratch", "info", "A private copy: nothing of it is written to the file.")
+_PRIVATE = "A private look: what you change here is never written to the file."
+_SCRATCH = Badge("scratch", "info", _PRIVATE)
 _RECOVERED = Badge("recovered", "info", "The session before this one did not close the pool.")
 _UNCOMMITTED = "A transaction is open: what it changed is not committed yet."
 
@@ -266,6 +267,7 @@ def pool_summary(info: PoolInfo) -> Summary:
         warnings=(_UNCOMMITTED,) if info.in_transaction else (),
         meter=_meter(info),
         facts=tuple(facts),
+        notes=(_PRIVATE,) if info.scratch else (),
     )
 
 
@@ -300,7 +302,7 @@ def workspace_summary(
         facts=card.facts if details else (),
         tables=(contents.table,),
         empty=f"Nothing is stored yet. {name}.x = 1 stores a variable x.",
-        notes=contents.notes,
+        notes=card.notes + contents.notes,
     )
 
 
@@ -382,8 +384,9 @@ def check_summary(path: str, report: CheckReport) -> Summary:
 def collection_summary(path: str, report: CollectionReport) -> Summary:
     """What a garbage collection freed."""
     missing = tuple(class_missing(stored) for stored in report.classes_missing)
+    freed = f"{size(report.freed_bytes)} in {count(report.freed, 'allocation')}"
     facts = [
-        Fact("freed", f"{size(report.freed_bytes)} in {count(report.freed, 'allocation')}"),
+        Fact("freed", freed if report.freed else "nothing: all is in use"),
         Fact("in use", count(report.objects, "object")),
     ]
     if report.corrected:
@@ -410,7 +413,7 @@ def snapshot_summary(what: str, report: SnapshotReport) -> Summary:
         facts=(
             Fact("objects", f"{report.objects:,}"),
             Fact("size", size(report.bytes)),
-            Fact("copied", ways[report.method]),
+            Fact("how", ways[report.method]),
             Fact("took", duration(report.seconds)),
         ),
         warnings=tuple(class_missing(stored) for stored in report.classes_missing),

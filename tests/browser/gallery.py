@@ -5,7 +5,7 @@ Each cell has the name of its picture.
 
 from __future__ import annotations
 
-__all__ = ["CELLS", "OPENED"]
+__all__ = ["CELLS", "OPENED", "PICTURED"]
 
 _PREPARE = """
 import subprocess, sys
@@ -103,3 +103,23 @@ with ws.transaction():
 
 OPENED = "dict"
 """The display whose rows are opened, outer ones before those inside."""
+
+PICTURED = (
+    "recovered",
+    "workspace",
+    "pool",
+    "list",
+    "set",
+    "dict",
+    "object",
+    "missing",
+    "committed",
+    "rolled-back",
+    "transaction",
+    "check",
+    "gc",
+    "snapshot",
+    "scratch",
+    "closed",
+)
+"""Those of which docs/ has a picture."""

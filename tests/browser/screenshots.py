@@ -6,27 +6,31 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gallery import CELLS, OPENED
+from gallery import CELLS, OPENED, PICTURED
 from lab import Notebook, Server, chromium, write_notebook
+
+SIZE = {"width": 1040, "height": 900}
+SCALE = 1.5
 
 
 def main(target: Path) -> None:
-    """Write the pictures of all cells that have a name into *target*."""
+    """Write pictures into *target*: NAME-light.png and NAME-dark.png."""
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pmemobj-") as place:
         directory = Path(place)
         write_notebook(directory / "gallery.ipynb", list(CELLS.values()))
         with Server(directory) as server, chromium() as browser:
-            notebook = Notebook(browser, server, "gallery.ipynb", device_scale_factor=2)
+            notebook = Notebook(
+                browser, server, "gallery.ipynb", viewport=SIZE, device_scale_factor=SCALE
+            )
             notebook.run()
-            notebook.open_rows(notebook.code.nth(list(CELLS).index(OPENED)))
+            cells = dict(zip(CELLS, notebook.code.all(), strict=True))
+            notebook.open_rows(cells[OPENED])
             for theme in ("Light", "Dark"):
                 notebook.theme(f"JupyterLab {theme}")
-                for name, cell in zip(CELLS, notebook.code.all(), strict=True):
-                    for place, display in enumerate(cell.locator(".pmemobj").all()):
-                        suffix = f"-{place + 1}" if place else ""
-                        display.scroll_into_view_if_needed()
-                        display.screenshot(path=target / f"{name}{suffix}-{theme.lower()}.png")
+                for name in PICTURED:
+                    card = cells[name].locator(".pmemobj").first
+                    card.screenshot(path=target / f"{name}-{theme.lower()}.png")
 
 
 if __name__ == "__main__":
