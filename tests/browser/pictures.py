@@ -1,4 +1,4 @@
-"""Picture each display, light and dark, for the documentation: ./dev screenshots."""
+"""Picture each display, light and dark, for the documentation: ./dev pictures."""
 
 from __future__ import annotations
 
