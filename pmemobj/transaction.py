@@ -8,6 +8,7 @@ one can only be rolled back.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -39,8 +40,24 @@ Then every operation takes the lock.
 """
 
 
+_process = os.getpid()
+"""This process, or in a forked child's very first moments still its parent."""
+
+
+def _note_process() -> None:
+    global _process
+    _process = os.getpid()
+
+
+os.register_at_fork(after_in_child=_note_process)
+
+
 class _ThreadEnd:
-    """Lives in a thread's local storage, so that it dies in that thread, with it."""
+    """Lives in a thread's local storage, so that it dies in that thread, with it.
+
+    A forked child loses the other threads' storage, before anything else happens in it:
+    nobody will ever give back the locks that they hold there.
+    """
 
     __slots__ = ("keeper",)
 
@@ -48,7 +65,7 @@ class _ThreadEnd:
         self.keeper: TransactionKeeper | None = None
 
     def __del__(self) -> None:
-        if self.keeper is not None:
+        if self.keeper is not None and os.getpid() == _process:
             self.keeper.thread_ends()
 
 
@@ -72,11 +89,13 @@ class NoCache(dict):  # type: ignore[type-arg]
 class OpenTransaction:
     """The state of the one transaction that a manager has open."""
 
-    __slots__ = ("depth", "doomed", "implicit", "nothing", "task", "thread", "touched")
+    __slots__ = ("depth", "doomed", "implicit", "left_at", "nothing", "task", "thread", "touched")
 
     def __init__(self) -> None:
         self.depth = 1
         self.doomed = False
+        self.left_at: int | None = None
+        """Another thread has left the block at this depth: its own thread is to roll it back."""
         self.implicit = False
         """One operation's own: caches stay on, they never hold what it may roll back."""
         self.thread = threading.get_ident()
@@ -112,16 +131,17 @@ class _Block:
     statement itself refers to it.
     """
 
-    __slots__ = ("_count", "_transaction")
+    __slots__ = ("_count", "_thread", "_transaction")
 
     def __init__(self, transaction: Transaction) -> None:
         self._count = len(transaction._outer)
+        self._thread = threading.get_ident()
         self._transaction: Transaction | None = transaction
 
     def __del__(self) -> None:
         transaction = getattr(self, "_transaction", None)  # None: interrupted in __init__
         if transaction is not None:
-            transaction._left(self._count)
+            transaction._left(self._count, self._thread)
 
 
 class _Exit:
@@ -237,13 +257,20 @@ class Transaction:
         except (PoolClosedError, NoTransactionError):
             return  # rolled back already; the block's own exception tells more
 
-    def _left(self, count: int) -> None:
-        """No block is inside any more but *count*: roll back those that were not ended."""
+    def _left(self, count: int, thread: int) -> None:
+        """No block is inside any more but *count*: roll back those that were not ended.
+
+        *thread* began them. Where it is another one, a generator was finished there.
+        """
         if len(self._outer) > count:
             depth = self._outer[count]
             del self._outer[count:]
-            if not self._mm.closed:
+            if self._mm.closed:
+                return
+            if thread == threading.get_ident():
                 self._mm.unwind(depth, failed=True)
+            else:
+                self._mm.leave_to(thread, depth)
 
 
 class TransactionKeeper:
@@ -280,9 +307,22 @@ class TransactionKeeper:
         while state is not None and state.thread != me:
             self._ended.wait()
             state = self.open_transaction
+        if state is not None and state.left_at is not None:
+            self.unwind(state.left_at, failed=True)
+            state = self.open_transaction
         if state is not None:
             state.check_owner()
         return state
+
+    def leave_to(self, thread: int, depth: int) -> None:
+        """Let *thread* roll its transaction back to *depth*, when it next uses the pool.
+
+        libpmemobj ends a transaction only in the thread that began it.
+        """
+        with self.lock:
+            state = self.open_transaction
+            if state is not None and state.thread == thread:
+                state.left_at = depth if state.left_at is None else min(depth, state.left_at)
 
     def transaction_depth(self) -> int:
         """How many nested transactions this thread has open on this pool."""
@@ -334,6 +374,7 @@ class TransactionKeeper:
                 if depth == 0:
                     self._end(lib.pmo_tx_abort)
                 elif state.depth > depth:
+                    state.left_at = None
                     state.depth = depth
                     if failed:
                         state.doomed = True

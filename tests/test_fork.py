@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -161,6 +163,86 @@ def test_a_fork_while_another_thread_is_at_work(filled: Pool) -> None:
     in_child(work)
     done.set()
     holder.join()
+
+
+def test_a_fork_while_another_thread_is_inside_a_transaction(filled: Pool) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with filled.transaction():
+            filled.root["list"].append(3)
+            with filled.mm.lock:
+                begun.set()
+                done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    begun.wait(10)
+
+    def work() -> None:
+        signal.alarm(20)  # a child that hangs dies of it
+        gc.collect()
+        with pytest.raises(pmemobj.PoolForkedError):
+            filled.root["list"].append(4)
+
+    in_child(work)
+    done.set()
+    holder.join()
+    assert filled.root["list"] == [1, 2, 3]
+    assert filled.check().ok
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing_while_threads_are_inside_transactions(tmp_path: Path, method: str) -> None:
+    script = tmp_path / "busy.py"
+    script.write_text(textwrap.dedent(BUSY))
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "a", method],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with pmemobj.open(tmp_path / "a") as pool:
+        assert pool.recovery.clean
+        assert pool.check().ok
+
+
+BUSY = """
+    import multiprocessing, sys, threading, pmemobj
+
+    def work(number):
+        try:
+            pool.root.append(1)
+        except (NameError, pmemobj.PoolForkedError):
+            return number
+        raise SystemExit("the child wrote to the parent's pool")
+
+    def churn():
+        while not stop.is_set():
+            with pool.transaction():
+                mine.append(1)
+                mine.append(2)
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[2])
+        with pmemobj.create(sys.argv[1]) as pool:
+            pool.root = []
+            pool.root.append([])
+            mine, stop = pool.root[0], threading.Event()
+            thread = threading.Thread(target=churn)
+            thread.start()
+            for round in range(5):
+                child = context.Process(target=work, args=(round,))
+                child.start()
+                child.join(30)
+                assert child.exitcode == 0, child.exitcode
+            stop.set()
+            thread.join()
+            assert len(pool.root) == 1 and len(mine) % 2 == 0 and len(mine) > 0
+"""
 
 
 def test_the_child_uses_a_pool_of_its_own(filled: Pool, tmp_path: Path) -> None:

@@ -525,6 +525,40 @@ def test_a_generator_finished_by_another_thread(pool: Pool) -> None:
     assert pool.root == {}
 
 
+def test_a_generator_closed_by_another_thread(pool: Pool) -> None:
+    def generate() -> Iterator[int]:
+        with pool.transaction():
+            pool.root["a"] = 1
+            yield 1
+
+    generator = generate()
+    next(generator)
+    with pytest.raises(pmemobj.TransactionOwnerError):
+        in_thread(generator.close)
+    with pool.transaction():  # not a part of the one that was left
+        pool.root["b"] = 2
+    assert pool.root == {"b": 2}
+    assert pool.mm.transaction_depth() == 0
+
+
+def test_a_generator_closed_by_another_thread_inside_a_transaction(pool: Pool) -> None:
+    def generate() -> Iterator[int]:
+        with pool.transaction():
+            pool.root["a"] = 1
+            yield 1
+
+    with pytest.raises(pmemobj.TransactionAbortedError), pool.transaction():
+        generator = generate()
+        next(generator)
+        with pytest.raises(pmemobj.TransactionOwnerError):
+            in_thread(generator.close)
+        with contextlib.suppress(pmemobj.TransactionAbortedError):
+            pool.root["b"] = 2
+    assert pool.root == {}
+    pool.root["c"] = 3
+    assert pool.root == {"c": 3}
+
+
 def test_closing_waits_for_another_threads_transaction(pool: Pool, reopen: Reopen) -> None:
     begun = threading.Event()
 
