@@ -437,7 +437,7 @@ static int splice(pmo_pool *pool, const pmo_op *op, pmo_container *list, uint64_
     /* No room for a new body: what the reserve's log can undo is done in the old one. */
     bool undoable =
         moved == 0 && !others_may_follow(pool, op, cells_of(pool, list), start, stop);
-    if (status == PMO_EFULL && writes == pool->writes && fits &&
+    if (status == PMO_EFULL && writes == pool->writes && !pool->injected && fits &&
         (undoable || touched < pool->reserve)) {
         status = splice_in_place(pool, op, list, start, stop, batch);
     }

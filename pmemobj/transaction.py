@@ -424,6 +424,8 @@ class TransactionKeeper:
             raise NoTransactionError("no transaction is open on this pool")
         if state.thread != threading.get_ident():
             raise TransactionOwnerError("another thread has this pool's transaction open")
+        if state.left_at:
+            self.unwind(state.left_at, failed=True)
         state.check_owner()
         return state
 
