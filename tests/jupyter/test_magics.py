@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import warnings
@@ -545,3 +546,41 @@ def test_settings_that_make_no_sense_do_not_keep_the_extension_away(shell):
         shell.good("%pmem_open s.pool", "%pmem_ls")
     finally:
         del shell.ip.config.PmemMagics
+
+
+class Screen(io.StringIO):
+    """A terminal, or what is none."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self._seen = seen
+
+    def isatty(self):
+        return self._seen
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["terminal", "file"])
+def test_bars_are_for_those_who_look(shell, monkeypatch, seen):
+    monkeypatch.setattr("pmemobj.jupyter.progress.PATIENCE", 0.0)
+    shell.good("%pmem_open b.pool", "ws.x = [[number] for number in range(30_000)]")
+    screen = Screen(seen)
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", screen)
+        assert shell.names["ws"].pool.check().ok
+    assert ("checking: mark" in screen.getvalue()) == seen
+    shell.good("%config PmemMagics.progress = False")
+    silent = Screen(True)
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", silent)
+        assert shell.names["ws"].pool.check().ok
+    assert silent.getvalue() == ""
+
+
+def test_no_bar_for_what_is_done_at_once(shell, monkeypatch):
+    shell.good("%pmem_open b.pool", "ws.x = [[number] for number in range(30_000)]")
+    screen = Screen(True)
+    monkeypatch.setattr("pmemobj.jupyter.progress.PATIENCE", 3600.0)
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", screen)
+        assert shell.names["ws"].pool.check().ok
+    assert screen.getvalue() == ""
