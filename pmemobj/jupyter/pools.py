@@ -202,21 +202,28 @@ class PoolMagics(Magics):
             raise UsageError(
                 f"this replaces all that {variable} holds now: say --overwrite if that is meant"
             )
-        self._put_back(variable, one.pool, _path(args.file))
+        self._put_back(one.pool, _path(args.file))
 
-    def _put_back(self, variable: str, pool: PersistentObjectPool, file: str) -> None:
-        path, durability = pool.path, pool.durability
+    def _put_back(self, pool: PersistentObjectPool, file: str) -> None:
+        """Close, restore, and open again under all of its names, whether it went well or not."""
+        path, names = pool.path, SESSION.names_of(pool)
+        durability = pool.durability if pool.durability in DURABILITIES else "auto"
+        trusted = True if pool.allow_pickle else None
         with usage_errors():
             pool.close()
             try:
                 report = restore(file, path, overwrite=True)
-            finally:  # nothing was touched if it failed
-                known = durability if durability in DURABILITIES else "auto"
-                reopened = open_pool(path, durability=known, reservation=self._settings.reserved)
-                one = SESSION.add(variable, reopened)
-                self.shell.user_ns[variable] = one.workspace
+            finally:
+                reopened = open_pool(
+                    path,
+                    durability=durability,
+                    reservation=self._settings.reserved,
+                    allow_pickle=trusted,
+                )
+                for name in names:
+                    self.shell.user_ns[name] = SESSION.add(name, reopened).workspace
         show(snapshot_summary("restored", report))
-        show(workspace_summary(one.pool, variable))
+        show(workspace_summary(reopened, names[0]))
 
     @magic_arguments()
     @argument("workspace", nargs="?", help=_WHICH)

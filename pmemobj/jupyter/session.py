@@ -52,6 +52,10 @@ class Session:
         one = self._opened[variable] = Opened(pool, Workspace(pool, variable))
         return one
 
+    def names_of(self, pool: PersistentObjectPool) -> list[str]:
+        """All variables that *pool* was opened under."""
+        return [variable for variable in self if self._opened[variable].pool is pool]
+
     def pools(self) -> dict[str, Opened]:
         """Each open pool once, under the variable that it got first."""
         found: dict[int, tuple[str, Opened]] = {}

@@ -23,7 +23,7 @@ from pmemobj.errors import PmemobjError
 from pmemobj.jupyter.session import SESSION, Opened
 from pmemobj.jupyter.showing import show
 from pmemobj.jupyter.usage import parse, usage_errors
-from pmemobj.report import TransactionInfo, Work, transaction_summary, work_done
+from pmemobj.report import TransactionInfo, Work, explain, transaction_summary, work_done
 
 __all__ = ["TransactionMagics"]
 
@@ -37,9 +37,11 @@ class _Watched:
         self._watch = ChangeWatch(one.pool.mm)
         self._changes = Changes()
         self._start = time.perf_counter()
+        self.begun = False
 
     def run(self, work: Callable[[], Any]) -> Any:
         """Do *work*; if it fails, find out what of it there is to undo."""
+        self.begun = True
         try:
             return work()
         except BaseException:
@@ -76,12 +78,19 @@ class TransactionMagics(Magics):
         args = parse(self.pmem_transaction, line)
         _, one = SESSION.chosen(args.workspace, "%%pmem_transaction")
         run = self._prepared(cell)
+        if one.pool.mm.transaction_depth():
+            raise UsageError(
+                "a transaction is open on this pool, and the cell would only be a part of it: "
+                "commit or abort that first"
+            )
         with usage_errors():
             watched = _Watched(one)
         try:
             with one.pool.transaction():
                 result = watched.run(run)
         except BaseException as error:
+            if not watched.begun and isinstance(error, PmemobjError):
+                raise UsageError(explain(error)) from None
             if not one.pool.closed:
                 show(watched.ended(False, type(error).__name__))
             self._trim(error)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from keyword import iskeyword
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -26,6 +26,7 @@ __all__ = ["VariableMagics"]
 
 _WHICH = "the workspace (default: the one that is open)"
 _FEW = 8
+_NO_DATA = (ModuleType, type, Workspace, FunctionType, BuiltinFunctionType, MethodType)
 
 
 @magics_class
@@ -97,7 +98,7 @@ class VariableMagics(Magics):
         if name.startswith("_") or name in self.shell.user_ns_hidden:
             return False
         value = self.shell.user_ns[name]
-        return not (isinstance(value, ModuleType | type | Workspace) or callable(value))
+        return not isinstance(value, _NO_DATA)
 
     @magic_arguments()
     @argument("names", nargs="*", help="variables of the workspace (default: all)")

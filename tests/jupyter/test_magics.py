@@ -584,3 +584,27 @@ def test_no_bar_for_what_is_done_at_once(shell, monkeypatch):
         patched.setattr("sys.stderr", screen)
         assert shell.names["ws"].pool.check().ok
     assert screen.getvalue() == ""
+
+
+def test_a_transaction_cell_does_not_become_a_part_of_another(shell):
+    shell.good("%pmem_open a.pool --as a", "%pmem_open b.pool --as b", "a.x = 1")
+    shell.good("t = a.transaction()", "t.begin()")
+    assert "commit or abort" in shell.usage_error("%%pmem_transaction a", "a.x = 2")
+    assert "another pool" in shell.usage_error("%%pmem_transaction b", "b.x = 2")
+    shell.good("a.x = 3", "t.commit()")
+    assert shell.names["a"].x == 3
+    assert len(shell.names["b"]) == 0
+
+
+def test_a_pool_that_is_put_back_keeps_all_of_its_names(shell):
+    shell.good("%pmem_open n.pool", "%pmem_open n.pool --as other", "ws.x = 1")
+    shell.good("%pmem_snapshot n.copy", "ws.x = 2", "%pmem_restore n.copy --overwrite -w other")
+    assert shell.names["ws"].x == shell.names["other"].x == 1
+    assert shell.names["ws"].pool is shell.names["other"].pool
+
+
+def test_push_all_takes_objects_that_can_be_called(shell):
+    shell.good("%pmem_open p.pool", "from pmemobj import PersistentObject")
+    shell.good("class Model(PersistentObject):", "    def __call__(self): return 5")
+    shell.good("model = ws.new(Model)", "%pmem_push --all")
+    assert list(shell.names["ws"]) == ["model"]
