@@ -146,6 +146,26 @@ class PersistentObject(Instance, metaclass=ObjectType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
+        encode = SIMPLE.get(type(value))
+        if encode is not None and name in cls._p_pooled:
+            # _p_change, written out: a class that intercepts attributes finds its slots slowly.
+            mm = _manager_of(self)
+            if not mm.attention:
+                moves = _moves_of(self) + 1
+                _set_moves(self, moves)
+                attributes = instance_dict(self)
+                try:
+                    status = put_simple(mm, _offset_of(self), name, value, encode)
+                except BaseException:
+                    attributes.pop(name, None)
+                    raise
+                if type(value) is int and not status and self._p_moves == moves:
+                    attributes[name] = value  # nothing can come between; see _p_renew
+                    return
+                attributes.pop(name, None)
+                self._p_renew(attributes, name, value, moves, status)
+                if not status or mm.settled(status, self):
+                    return
         if name in cls._p_pooled or not (self._p_is_volatile(name) or not admit(cls, name)):
             self._p_assign(name, value)
         elif name == "__class__":
@@ -184,24 +204,7 @@ class PersistentObject(Instance, metaclass=ObjectType):
 
     def _p_assign(self, name: str, value: Any) -> None:
         """Store an attribute, whatever the class has under its name."""
-        attributes = instance_dict(self)
-        mm = _manager_of(self)
-        encode = SIMPLE.get(type(value))
-        # _p_change, written out: a class that intercepts attributes finds its slots slowly.
-        if encode is not None and not mm.attention:
-            moves = _moves_of(self) + 1
-            _set_moves(self, moves)
-            try:
-                status = put_simple(mm, _offset_of(self), name, value, encode)
-            except BaseException:
-                attributes.pop(name, None)
-                raise
-            attributes.pop(name, None)
-            if name in type(self)._p_pooled:
-                Stored._p_renew(self, attributes, name, value, moves, status)
-            if not status or mm.settled(status, self):
-                return
-        self._p_put(name, value, attributes)
+        self._p_put(name, value, instance_dict(self))
 
     def _p_remove(self, name: str) -> bool:
         """Delete an attribute past all descriptors, a kept one too; False if there is none."""
@@ -327,6 +330,11 @@ class MissingClassObject(PersistentObject):
 
     def __getattr__(self, name: str) -> Any:
         return missing_attribute(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self)._p_pooled:
+            refuse_change(self)
+        super().__setattr__(name, value)
 
     def _p_assign(self, name: str, value: Any) -> None:
         refuse_change(self)
