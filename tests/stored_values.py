@@ -129,6 +129,11 @@ VALUES: list[Any] = [
     timedelta.min,
     timedelta.max,
     timedelta(days=-1, microseconds=1),
+    UTC,
+    timezone(timedelta(0), "UTC"),
+    timezone(-timedelta(hours=5, microseconds=1), "a\ud800b"),
+    ZoneInfo("Europe/Berlin"),
+    (UTC, ZoneInfo("UTC")),
     uuid.UUID("12345678-1234-5678-1234-567812345678"),
     PurePosixPath("/a/b\0c/é"),
     PurePosixPath(),
@@ -173,6 +178,8 @@ def form(value: Any) -> Any:
         elif kind in (datetime, time):
             zone = (type(part.tzinfo), repr(part.tzinfo))
             forms.append((kind, part.replace(tzinfo=None), part.fold, zone))
+        elif kind is timezone:
+            forms.append((kind, part.__getinitargs__()))
         elif kind is int or isinstance(part, (str, bytes)):
             forms.append((kind, part))
         elif isinstance(part, (enum.Enum, type)) or callable(part):

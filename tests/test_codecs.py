@@ -181,6 +181,8 @@ def same(a: Any, b: Any) -> bool:
         return a.replace(tzinfo=None) == b.replace(tzinfo=None) and (
             a.fold == b.fold and same_zone(a.tzinfo, b.tzinfo)
         )
+    if isinstance(a, tzinfo):
+        return same_zone(a, b)
     if type(a) is uuid.UUID:
         return a == b and a.is_safe is b.is_safe
     if type(a) is range:
@@ -286,6 +288,12 @@ EXACT = [
     timedelta.min,
     timedelta.max,
     timedelta(microseconds=-1),
+    timezone.utc,
+    timezone(timedelta(0), "UTC"),
+    timezone(-timedelta(hours=23, microseconds=1)),
+    timezone(timedelta(hours=1), "C\ud800T"),
+    BERLIN,
+    ZoneInfo("UTC"),
     uuid.UUID(int=0),
     uuid.UUID(int=2**128 - 1, is_safe=uuid.SafeUUID.safe),
     uuid.UUID(int=1, is_safe=uuid.SafeUUID.unsafe),
@@ -502,6 +510,8 @@ def test_a_zone_without_a_key_is_refused() -> None:
     zone = ZoneInfo.from_file(io.BytesIO(header + bytes(6) + b"UTC\0"))
     with pytest.raises(UnstorableError, match="no key"):
         encode(datetime(2024, 1, 1, tzinfo=zone))
+    with pytest.raises(UnstorableError, match="no key"):
+        encode(zone)
 
 
 # ---- placeholders ---------------------------------------------------------------------------
@@ -630,7 +640,9 @@ def test_a_module_that_fails_to_import_is_missing(
 
 def test_a_zone_without_data_is_missing() -> None:
     tag, number, data = encode_or_fail(datetime(2024, 1, 1, tzinfo=BERLIN))
+    zone = encode_or_fail(BERLIN)
     for form in (
+        (zone[0], zone[1], zone[2].replace(b"Berlin", b"Xerlin")),
         (tag, number, data.replace(b"Berlin", b"Xerlin")),
         (codecs.TIME, 22, encode_or_fail(time(1, tzinfo=BERLIN))[2].replace(b"Berlin", b"Xerlin")),
     ):
@@ -797,6 +809,8 @@ def test_keys_that_the_core_derives_by_itself() -> None:
         ],
         [time(1), time(1, fold=1), time(1, tzinfo=BERLIN)],
         [time(1, tzinfo=timezone.utc), time(2, tzinfo=timezone(timedelta(hours=1)))],
+        [timezone.utc, timezone(timedelta(0), "UTC"), timezone(timedelta(0), "Z")],
+        [BERLIN, ZoneInfo("Europe/Berlin")],
         [range(0), range(5, 5, 3)],
         [range(3, 4), range(3, 9, 100)],
         [range(0, 3, 2), range(0, 4, 2)],
@@ -844,6 +858,10 @@ def test_different_keys_are_different() -> None:
         time(1),
         time(1, tzinfo=timezone.utc),
         timedelta(hours=1),
+        timezone.utc,
+        timezone(timedelta(hours=1)),
+        ZoneInfo("UTC"),
+        BERLIN,
         PurePosixPath("a"),
         PureWindowsPath("a"),
         PurePosixPath("A"),

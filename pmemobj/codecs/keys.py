@@ -2,9 +2,9 @@
 
 The first byte is the domain. 'n' None, 'i' integer, 'f' float, 's' str, 'b' bytes and 'r' reference
 are the forms that the C core derives by itself; N C D numbers, T S tuples and frozensets, L A Z
-datetimes, d l a m the other times, R ranges, U UUIDs, P paths, E Enum members, G functions and
-classes, p pickles, M placeholders are made here. NaN, which equals nothing, is a key that equals
-the same bits.
+datetimes, d l a m the other times, z time zones, R ranges, U UUIDs, P paths, E Enum members, G
+functions and classes, p pickles, M placeholders are made here. NaN, which equals nothing, is a key
+that equals the same bits.
 """
 
 from __future__ import annotations

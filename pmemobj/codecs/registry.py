@@ -39,6 +39,7 @@ _FAMILIES: list[tuple[type, type]] = []
 _CODECS_OF_MODULES = {
     "enum": "enums",
     "datetime": "times",
+    "zoneinfo": "zoneinfos",
     "pathlib": "paths",
     "uuid": "uuids",
     "decimal": "rationals",
@@ -93,6 +94,7 @@ def load_decoder(tag: int) -> None:
             tags.DATE: "times",
             tags.TIME: "times",
             tags.TIMEDELTA: "times",
+            tags.ZONE: "zones",
             tags.PATH: "paths",
             tags.PICKLE: "pickles",
             tags.UUID: "uuids",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta
 from struct import Struct
 
-from pmemobj.codecs.missing import Missing
 from pmemobj.codecs.registry import Encoded, register
 from pmemobj.codecs.tags import DATE, DATETIME, TIME, TIMEDELTA
-from pmemobj.codecs.wire import Reader, pack_int, pack_text
-from pmemobj.errors import PoolCorruptedError, UnstorableError
-
-_NAIVE, _OFFSET, _NAMED_OFFSET, _ZONE = range(4)
+from pmemobj.codecs.wire import Reader, pack_int
+from pmemobj.codecs.zones import NoZoneError, missing_zone, pack_zone, read_zone
+from pmemobj.errors import PoolCorruptedError
 
 _DATE = Struct("<HBB")
 _TIME = Struct("<BBBIB")
@@ -20,59 +17,6 @@ _TIMEDELTA = Struct("<iII")
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1, 1, 1)
-
-
-class _NoZoneError(Exception):
-    def __init__(self, key: str, reason: str) -> None:
-        super().__init__(reason)
-        self.key = key
-
-
-def _encode_zone(zone: tzinfo | None) -> bytes:
-    if zone is None:
-        return bytes((_NAIVE,))
-    if type(zone) is timezone:
-        offset, *names = zone.__getinitargs__()  # type: ignore[attr-defined]
-        data = pack_int(offset // _MICROSECOND)
-        if names:
-            return bytes((_NAMED_OFFSET,)) + data + pack_text(names[0])
-        return bytes((_OFFSET,)) + data
-    if "zoneinfo" in sys.modules:
-        from zoneinfo import ZoneInfo
-
-        if type(zone) is ZoneInfo:
-            if zone.key is None:
-                raise UnstorableError(f"the time zone {zone!r} has no key to be found by again")
-            return bytes((_ZONE,)) + pack_text(zone.key)
-    raise UnstorableError(
-        f"no codec for a time zone of {type(zone).__module__}:{type(zone).__qualname__}: use "
-        "datetime.timezone or zoneinfo.ZoneInfo, or nominate the value's type with "
-        "persist_via_pickle"
-    )
-
-
-def _decode_zone(reader: Reader) -> tzinfo | None:
-    form = reader.byte()
-    if form == _NAIVE:
-        return None
-    if form in (_OFFSET, _NAMED_OFFSET):
-        offset = timedelta(microseconds=reader.integer())
-        return timezone(offset) if form == _OFFSET else timezone(offset, reader.text())
-    if form != _ZONE:
-        raise PoolCorruptedError("a stored time has an unknown kind of time zone")
-    key = reader.text()
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(key)
-    except Exception as error:
-        raise _NoZoneError(key, f"{type(error).__name__}: {error}") from error
-
-
-def _missing_zone(tag: int, payload: bytes, error: _NoZoneError) -> Missing:
-    return Missing(
-        tag, payload, what=f"time zone {error.key}", name=f"zoneinfo:{error.key}", reason=str(error)
-    )
 
 
 def _pack_date(value: date) -> bytes:
@@ -92,7 +36,7 @@ def decode_date(payload: bytes) -> date:
 
 
 def encode_datetime(value: datetime) -> Encoded:
-    data = _pack_date(value) + _pack_time(value) + _encode_zone(value.tzinfo)
+    data = _pack_date(value) + _pack_time(value) + pack_zone(value.tzinfo)
     return DATETIME, len(data), data
 
 
@@ -101,16 +45,16 @@ def decode_datetime(payload: bytes) -> object:
     year, month, day = _DATE.unpack(reader.take(_DATE.size))
     hour, minute, second, microsecond, fold = _TIME.unpack(reader.take(_TIME.size))
     try:
-        zone = _decode_zone(reader)
-    except _NoZoneError as error:
+        zone = read_zone(reader)
+    except NoZoneError as error:
         reader.end()
-        return _missing_zone(DATETIME, payload, error)
+        return missing_zone(DATETIME, payload, error, None)
     reader.end()
     return datetime(year, month, day, hour, minute, second, microsecond, zone, fold=fold)
 
 
 def encode_time(value: time) -> Encoded:
-    data = _pack_time(value) + _encode_zone(value.tzinfo)
+    data = _pack_time(value) + pack_zone(value.tzinfo)
     return TIME, len(data), data
 
 
@@ -118,10 +62,10 @@ def decode_time(payload: bytes) -> object:
     reader = Reader(payload)
     hour, minute, second, microsecond, fold = _TIME.unpack(reader.take(_TIME.size))
     try:
-        zone = _decode_zone(reader)
-    except _NoZoneError as error:
+        zone = read_zone(reader)
+    except NoZoneError as error:
         reader.end()
-        return _missing_zone(TIME, payload, error)
+        return missing_zone(TIME, payload, error, None)
     reader.end()
     return time(hour, minute, second, microsecond, tzinfo=zone, fold=fold)
 
@@ -148,7 +92,7 @@ def canonical_datetime(value: datetime) -> bytes:
     if offset is None:
         return b"L" + pack_int(ticks)
     if offset != value.replace(fold=1).utcoffset():
-        return b"Z" + pack_int(ticks) + _encode_zone(value.tzinfo)
+        return b"Z" + pack_int(ticks) + pack_zone(value.tzinfo)
     return b"A" + pack_int(ticks - offset // _MICROSECOND)
 
 
