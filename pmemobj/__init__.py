@@ -27,13 +27,13 @@ from pmemobj.errors import __all__ as _error_names
 from pmemobj.manager import HEADER_SIZE, OID_NULL, POBJECT_TYPE_NUM, MemoryManager
 from pmemobj.pool import PersistentObjectPool, Recovery, create, open
 from pmemobj.poolfile import MIN_POOL_SIZE
-from pmemobj.snapshots import SnapshotReport, restore
 from pmemobj.transaction import Transaction
 
 if TYPE_CHECKING:
     from typing import Any
 
     from pmemobj.containers.array import PersistentArray
+    from pmemobj.snapshots import SnapshotReport, restore
 
 __version__ = "0.1.0"
 
@@ -67,11 +67,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "PersistentArray":  # imports numpy
-        from pmemobj.containers.array import PersistentArray
+# What few programs need, and what imports more than everything else.
+_LATER = {
+    "PersistentArray": "pmemobj.containers.array",
+    "SnapshotReport": "pmemobj.snapshots",
+    "restore": "pmemobj.snapshots",
+}
 
-        return PersistentArray
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        import importlib
+
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

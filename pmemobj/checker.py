@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pmemobj._native import failure_info, ffi, lib
 from pmemobj.errors import NotAPoolError, PoolCorruptedError, TransactionError
@@ -25,8 +24,7 @@ ATTEMPTS = 3
 PROBLEMS_MOST = 100
 
 
-@dataclass(frozen=True)
-class CheckReport:
+class CheckReport(NamedTuple):
     """What a verification found.
 
     Attributes:

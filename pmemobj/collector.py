@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pmemobj._native import ffi, lib
 from pmemobj.errors import TransactionError
@@ -20,11 +18,14 @@ __all__ = ["CollectionReport", "collect"]
 BUDGET = 1000
 ATTEMPTS = 3
 
-log = logging.getLogger(__name__)
+
+def _log(level: str, message: str, *details: object) -> None:
+    import logging  # slow to import, and only needed here
+
+    logging.getLogger(__name__).log(getattr(logging, level), message, *details)
 
 
-@dataclass(frozen=True)
-class CollectionReport:
+class CollectionReport(NamedTuple):
     """What one collection did.
 
     Attributes:
@@ -74,7 +75,7 @@ def collect(
         PoolCorruptedError: damage was found; nothing was freed.
         Exception: whatever a ``_p_traverse`` raises; nothing was freed.
     """
-    level = logging.INFO if debug else logging.DEBUG
+    level = "INFO" if debug else "DEBUG"
     with mm.lock:
         if mm.wait_turn() is None:
             # Read caches keep handles alive, even those of garbage that refers to itself.
@@ -84,19 +85,19 @@ def collect(
             try:
                 return _collect(mm, level, progress, tolerant)
             except ChangedError:
-                log.log(level, "the pool was changed meanwhile: starting again")
+                _log(level, "the pool was changed meanwhile: starting again")
     problem = (
         "the pool was changed again and again while gc() ran: a _p_traverse, a "
         "_p_substructures or a signal handler writes to it"
     )
     if tolerant:
-        log.warning("nothing freed: %s", problem)
+        _log("WARNING", "nothing freed: %s", problem)
         return CollectionReport(0, 0, 0, 0, 0.0, failures=(problem,))
     raise TransactionError(problem)
 
 
 def _collect(
-    mm: MemoryManager, level: int, progress: Progress | None, tolerant: bool
+    mm: MemoryManager, level: str, progress: Progress | None, tolerant: bool
 ) -> CollectionReport:
     started = time.perf_counter()
     found = ffi.new("pmo_gc_report *")
@@ -104,11 +105,11 @@ def _collect(
     try:
         begin(mm, "gc()", verify=False)
         missing = mark(mm, progress=progress, failed=failures.append if tolerant else None)
-        log.log(level, "marked in %.3f s", time.perf_counter() - started)
+        _log(level, "marked in %.3f s", time.perf_counter() - started)
         if missing:
-            log.log(level, "nothing freed, classes missing: %s", ", ".join(missing))
+            _log(level, "nothing freed, classes missing: %s", ", ".join(missing))
         for failure in failures:
-            log.warning("nothing freed: %s", failure)
+            _log("WARNING", "nothing freed: %s", failure)
         _sweep(mm, progress)
     finally:
         lib.pmo_gc_finish(mm.ctx, found)
@@ -121,7 +122,7 @@ def _collect(
         classes_missing=missing,
         failures=tuple(failures),
     )
-    log.log(
+    _log(
         level,
         "%d objects in use, %d allocations (%d bytes) freed, %d reference counts corrected, %.3f s",
         report.objects,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 from contextlib import contextmanager, suppress
 
 from pmemobj._native import ffi, lib
@@ -19,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["claim", "drafting", "publish", "sweep", "sync"]
+__all__ = ["claim", "drafting", "publish", "remove_tree", "sweep", "sync"]
 
 _PREFIX = ".pmemobj-"
 _SUFFIX = ".draft"
@@ -42,8 +41,15 @@ def drafting(target: str) -> Iterator[str]:
     try:
         yield os.path.join(place, "new")
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(place)
         os.close(held)
+
+
+def remove_tree(place: str) -> None:
+    """Remove a directory and what is in it, as far as it can be."""
+    import shutil  # slow to import, and seldom needed
+
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def claim(folder: str) -> tuple[str, int]:
@@ -85,7 +91,7 @@ def sweep(folder: str) -> None:
         if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
             held = _lock(os.path.join(folder, name))
             if held is not None:
-                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+                remove_tree(os.path.join(folder, name))
                 os.close(held)
 
 

@@ -7,9 +7,8 @@ import errno
 import os
 import weakref
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from pmemobj import codecs, typetable
 from pmemobj._native import failure, ffi, lib
@@ -37,11 +36,11 @@ from pmemobj.poolfile import (
 )
 from pmemobj.progress import Progress, reporting
 from pmemobj.scratch import Scratch
-from pmemobj.snapshots import SnapshotReport, newest_good, take_snapshot
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from pmemobj.snapshots import SnapshotReport
     from pmemobj.transaction import OpenTransaction, Transaction
 
 __all__ = ["PersistentObjectPool", "Recovery", "create", "open"]
@@ -60,8 +59,7 @@ _open_managers: weakref.WeakSet[MemoryManager] = weakref.WeakSet()
 containers.CLASS_DEFINED.append(typetable.class_defined)
 
 
-@dataclass(frozen=True)
-class Recovery:
+class Recovery(NamedTuple):
     """What opening a pool found.
 
     Attributes:
@@ -397,6 +395,8 @@ class PersistentObjectPool:
             raise InvalidArgumentError(
                 "a private look has its changes in memory only: snapshot the pool itself"
             )
+        from pmemobj.snapshots import take_snapshot
+
         return take_snapshot(self.mm, self._file, path, overwrite, progress)
 
     def persist_via_pickle(self, *types: type) -> None:
@@ -466,6 +466,8 @@ def _with_snapshot(
     error: PoolCorruptedError | NotAPoolError, file: PoolFile
 ) -> PoolCorruptedError | NotAPoolError:
     """The same error, naming the newest good snapshot of the pool."""
+    from pmemobj.snapshots import newest_good
+
     snapshot = newest_good(file)
     if snapshot is None:
         hint = "No good snapshot of it was found beside it, or where the last ones were made"

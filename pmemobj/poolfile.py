@@ -12,7 +12,7 @@ import os
 import resource
 import stat
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pmemobj._native import failure, ffi, lib
 from pmemobj.drafts import drafting, publish, sync
@@ -77,8 +77,7 @@ _LAYOUT_AT = 4096
 _LAYOUT_SIZE = 1024
 
 
-@dataclass(frozen=True)
-class PoolFile:
+class PoolFile(NamedTuple):
     """Where a pool lies.
 
     Attributes:

@@ -7,10 +7,8 @@ that the pool's own directory is not touched. A plain pool needs none of this.
 from __future__ import annotations
 
 import os
-import shutil
-from dataclasses import replace
 
-from pmemobj.drafts import claim, sweep
+from pmemobj.drafts import claim, remove_tree, sweep
 from pmemobj.errors import PoolSystemError
 from pmemobj.poolfile import PARTS_NAME, PoolFile
 
@@ -48,7 +46,7 @@ class Scratch:
         except BaseException:
             self.remove()
             raise
-        self.file = replace(file, parts=parts)
+        self.file = file._replace(parts=parts)
 
     def remove(self) -> None:
         """Remove it, unless it is another process's. Idempotent."""
@@ -56,5 +54,5 @@ class Scratch:
         if held is None:
             return
         if os.getpid() == self._owner:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_tree(self._folder)
         os.close(held)

@@ -10,8 +10,7 @@ import errno
 import os
 import sys
 import time
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from pmemobj._native import lib
 from pmemobj.checker import CheckReport, check_file, check_pool
@@ -39,8 +38,7 @@ main(request)
 """
 
 
-@dataclass(frozen=True)
-class Settled:
+class Settled(NamedTuple):
     """What came of a copy.
 
     Attributes:

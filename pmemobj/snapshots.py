@@ -6,8 +6,7 @@ import errno
 import os
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pmemobj._native import ffi, lib
 from pmemobj.copying import PoolCopy
@@ -54,8 +53,7 @@ CANDIDATES = 3
 _ATTRIBUTE = "user.pmemobj.snapshots"
 
 
-@dataclass(frozen=True)
-class SnapshotReport:
+class SnapshotReport(NamedTuple):
     """What came of a snapshot, or of its restoration.
 
     Attributes:
@@ -137,7 +135,7 @@ def take_snapshot(
             file.path,
         ) from None
     _remember(file, name)
-    return replace(report, seconds=time.perf_counter() - started, paused=paused)
+    return report._replace(seconds=time.perf_counter() - started, paused=paused)
 
 
 def restore(
@@ -187,7 +185,7 @@ def restore(
             f"the snapshot is damaged ({error}); nothing was restored from it",
             source.path,
         ) from None
-    return replace(report, seconds=time.perf_counter() - started)
+    return report._replace(seconds=time.perf_counter() - started)
 
 
 def _target(path: str | os.PathLike[str], overwrite: bool) -> str:

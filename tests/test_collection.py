@@ -11,7 +11,6 @@ import textwrap
 import threading
 import types
 from collections.abc import Iterator
-from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -467,7 +466,7 @@ def test_debug_is_logged(
 def test_reports_are_values(pool: pmemobj.PersistentObjectPool) -> None:
     for report in (pool.gc(), pool.check()):
         assert report.objects == 1
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             report.objects = 2  # type: ignore[misc]
 
 
