@@ -241,6 +241,18 @@ STARTING = (
             ("10GiB", "10 GiB, empty"),
         )
     ),
+    *(
+        Group(
+            f"display-{what}",
+            f"display {title} in a notebook",
+            (measure("pmemobj", f"display-{what}", Role.OURS),),
+            limit=0.050,
+        )
+        for what, title in (
+            ("workspace", "a workspace of 1,000 variables"),
+            ("list", "a list of 1M strings"),
+        )
+    ),
     Group(
         "import",
         "python -c 'import pmemobj'",

@@ -7,6 +7,7 @@ took, averaged over the run, and nothing else. DIRECTORY is empty and thrown awa
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ GIB = 1024 * MIB
 
 COMMITS = 100_000
 KEYS = 1_000
+DISPLAYS = 41
 
 Measure = Callable[[Path], float]
 MEASURES: dict[str, Measure] = {}
@@ -178,6 +180,40 @@ def open_full(directory: Path) -> float:
 @measure("open-10GiB")
 def open_large(directory: Path) -> float:
     return opened(directory, 10 * GIB, {})
+
+
+# ---- displays ---------------------------------------------------------------------------------
+
+
+def displayed(made: Any) -> float:
+    """The median time of *made*'s HTML and text, both of which a notebook asks for."""
+    rounds = []
+    for _ in range(DISPLAYS):
+        start = time.perf_counter()
+        if not (made._repr_html_() and repr(made)):
+            raise RuntimeError("nothing was displayed")
+        rounds.append(time.perf_counter() - start)
+    return statistics.median(rounds)
+
+
+@measure("display-workspace")
+def display_workspace(directory: Path) -> float:
+    from pmemobj.workspace import Workspace
+
+    with fresh_pool(directory) as pool:
+        names = [f"variable_{i}" for i in range(1_000)]
+        pool.root = {
+            name: {"rate": i, "layers": [64, 64, i]} if i % 2 else [name] * 20
+            for i, name in enumerate(names)
+        }
+        return displayed(Workspace(pool))
+
+
+@measure("display-list")
+def display_list(directory: Path) -> float:
+    with fresh_pool(directory, 256 * MIB) as pool:
+        pool.root["words"] = [f"word number {i}" for i in range(1_000_000)]
+        return displayed(pool.root["words"])
 
 
 # ---- importing ------------------------------------------------------------------------------
