@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import pmemobj
@@ -397,3 +399,19 @@ def test_the_root_in_nested_transactions_that_fail(pool):
         with pool.transaction():
             assert ws.x == 1
     assert ws.x == 1
+
+
+def test_what_ipython_shows_as_text(ws):
+    pretty = pytest.importorskip("IPython.lib.pretty").pretty
+    ws.short = [1, 2, {"a": (3,)}]
+    ws.long = [f"word {number}" for number in range(10_000)]
+    ws.entries = {number: str(number) for number in range(1000)}
+    ws.named = ws.new(Named, "n" * 2000)
+    ws.loud = ws.new(Loud, "n" * 2000)
+    assert pretty(ws.short) == "[1, 2, {'a': (3,)}]"
+    for shown in (pretty(ws.long), pretty(ws.entries), pretty(ws.named)):
+        assert len(shown) < 5000
+        assert re.search(r"^size +\d", shown, re.MULTILINE)
+    assert "9,999  'word 9999'" in pretty(ws.long)
+    assert pretty([ws.long]).startswith("[['word 0', 'word 1'")
+    assert pretty(ws.loud) == repr(ws.loud)

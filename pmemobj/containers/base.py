@@ -43,6 +43,7 @@ __all__ = [
     "DETACHED",
     "FIRST_READ",
     "LARGEST_READ",
+    "LONG_REPR",
     "MISSING",
     "NO_VALUES",
     "REFRESH",
@@ -65,6 +66,7 @@ CACHEABLE_PAYLOAD = 4096  # bytes: a longer string is decoded anew at every read
 FIRST_READ = 16  # elements that an iterator reads ahead at first
 LARGEST_READ = 8192  # and at most
 UNCACHED = 1 << 63  # the weight of what no cache keeps
+LONG_REPR = 1000  # characters
 REMOVAL = 1 << 32  # what a removal adds to _p_moves
 REFRESH = 1 << 80  # and what the end of a transaction that changed the object adds
 
@@ -301,6 +303,18 @@ class Stored:
         from pmemobj.describe import to_html
 
         return to_html(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows as text: the repr, or where that is long and alone, the same as HTML.
+
+        A class with a ``__repr__`` names this method beside it, or else IPython takes the repr.
+        """
+        shown = repr(self)
+        if len(shown) > LONG_REPR and len(printer.stack) == 1:
+            from pmemobj.describe import to_text
+
+            shown = to_text(self) or shown
+        printer.text(shown)
 
     def _p_plain_children(self) -> list[Any]:
         """The values from which ``_p_plain_fill`` or ``_p_plain_build`` makes the plain copy."""

@@ -355,6 +355,8 @@ class PersistentDict(StoredTable):
         items = ((f"{key!r}: ", value) for key, value in self._p_walk("items"))
         return represent(self, "{", "}", items, again="{...}")
 
+    _repr_pretty_ = StoredTable._repr_pretty_
+
     # -- plain values --------------------------------------------------------------------------
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:

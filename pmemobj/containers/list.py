@@ -372,6 +372,8 @@ class PersistentList(StoredSequence):
     def __repr__(self) -> str:
         return self._p_represent("[", "]")
 
+    _repr_pretty_ = StoredSequence._repr_pretty_
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickled and copied as a plain list."""
         return (list, (), None, iter(self._p_all()))

@@ -293,6 +293,8 @@ class PersistentObject(Instance, metaclass=ObjectType):
             empty=f"<{name}>",
         )
 
+    _repr_pretty_ = Stored._repr_pretty_
+
     def _p_shown(self) -> Iterator[tuple[str, Any]]:
         place = 0
         while True:  # only as far as there is room; a value's __repr__ may change attributes

@@ -256,6 +256,8 @@ class PersistentSet(StoredTable, SetAlgebra):
             return represent(self, "{", "}", items, again="set(...)", empty="set()")
         return represent(self, f"{name}({{", "})", items, again=f"{name}(...)", empty=f"{name}()")
 
+    _repr_pretty_ = StoredTable._repr_pretty_
+
     # -- plain values --------------------------------------------------------------------------
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:

@@ -67,6 +67,8 @@ class PersistentTuple(StoredSequence):
         single = text[0] == "(" and text != "(...)" and self._p_length() == 1
         return f"{text[:-1]},)" if single else text
 
+    _repr_pretty_ = StoredSequence._repr_pretty_
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickled and copied as a plain tuple."""
         return (tuple, (self._p_all(),))
