@@ -10,7 +10,7 @@ from contextlib import suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
-from pmemobj import codecs, typetable
+from pmemobj import codecs, redefined, typetable
 from pmemobj._native import failure, ffi, lib
 from pmemobj.checker import CheckReport, check_pool
 from pmemobj.collector import CollectionReport, collect
@@ -57,6 +57,7 @@ _open_managers: weakref.WeakSet[MemoryManager] = weakref.WeakSet()
 """Not the pools: objects of a pool may be in use when nobody holds the pool object any more."""
 
 containers.CLASS_DEFINED.append(typetable.class_defined)
+containers.CLASS_DEFINED.append(redefined.class_defined)
 
 
 class Recovery(NamedTuple):
