@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import lib
+from pmemobj.cards import CARDS
 from pmemobj.display import html, text
 from pmemobj.display.settings import settings
 from pmemobj.display.summary import (
@@ -53,6 +54,9 @@ _BUDGET = 150
 _LEAST = 3
 """Rows inside a row that are worth opening it."""
 
+_CARD = 12
+"""Rows for which the card of an array or a frame counts."""
+
 _ITEMS = 13
 _LAST = 3
 """Items of a sequence that are shown, and how many of them from its end."""
@@ -80,6 +84,11 @@ class Contents:
 _UNUSABLE = (AbortedObjectError, DetachedObjectError, PoolClosedError)
 
 
+def _opens(one: Shown) -> bool:
+    """Does it hold elements that can be shown inside?"""
+    return one.facts is not None and one.facts.length > 0 and not one.look.opaque
+
+
 class _Describer:
     def __init__(self, manager: MemoryManager, nested: bool = True) -> None:
         self._preview = Preview(manager)
@@ -88,14 +97,17 @@ class _Describer:
 
     def _values(self, shown: list[Shown], level: int, budget: int) -> list[Cell]:
         """The cells of values, with their elements inside, *budget* rows of them in all."""
-        opening = [one for one in shown if one.facts and one.facts.length and not one.look.opaque]
+        opening = [one for one in shown if one.detail or _opens(one)]
         if level >= settings.max_depth or budget < _LEAST or not opening:
             return [Cell(one.text, one.badges) for one in shown]
         share = max(_LEAST, budget // len(opening))
         cells = []
         for one in shown:
             nested = None
-            if one.facts and one.facts.length and not one.look.opaque and budget >= share:
+            if one.detail is not None and budget >= _CARD:
+                budget -= _CARD
+                nested = one.detail()
+            elif one.facts is not None and _opens(one) and budget >= share:
                 budget -= share
                 limit = min(share, _ROWS_INSIDE, settings.max_rows)
                 left = share - min(limit, one.facts.length)
@@ -164,6 +176,9 @@ class _Describer:
     def describe(self, offset: int) -> Summary:
         """One object as a display of its own."""
         facts = self._peek.facts(offset)
+        if facts.type in CARDS:
+            card = self._preview.card(facts).detail()
+            return replace(card, badges=card.badges + self._preview.shared(facts))
         cls = self._preview.class_of(facts)
         told = [Fact("size", size(facts.bytes))]
         tables: tuple[Table, ...] = ()
@@ -228,7 +243,7 @@ def describe(handle: Any, nested: bool = True) -> Summary:
         if manager.attention:
             manager.attend()
         summary = _Describer(manager, nested).describe(handle._p_oid[1])
-    volatile = _volatile(handle)
+    volatile = _volatile(handle) if hasattr(handle, "_p_volatile") else ()
     tables = summary.tables
     if volatile:
         tables = tuple(replace(table, title="stored") for table in tables) + volatile

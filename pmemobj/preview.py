@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs
 from pmemobj._native import lib
+from pmemobj.cards import CARDS, Card
 from pmemobj.codecs.leaves import float_from_bits
-from pmemobj.display.summary import Badge, printable, size
+from pmemobj.display.summary import Badge, Summary, printable, size
 from pmemobj.display.text import clip
 from pmemobj.peek import Facts, Peeker, Raw, Window
 
@@ -147,6 +148,7 @@ class Shown:
         bytes: memory of the object itself, None where it has none of its own.
         facts: those of an object whose elements can be shown in turn.
         refers: an element that was looked at lies elsewhere, and is not in *bytes*.
+        detail: makes what opening the value shows, if that is no table of elements.
     """
 
     type: str
@@ -157,6 +159,7 @@ class Shown:
     facts: Facts | None = None
     look: Look = field(default=_OPAQUE)
     refers: bool = False
+    detail: Callable[[], Summary] | None = None
 
 
 def class_missing(stored: str, cell: str = "") -> str:
@@ -218,6 +221,7 @@ class Preview:
 
     def __init__(self, manager: MemoryManager) -> None:
         self.peek = Peeker(manager)
+        self._manager = manager
         self._types = manager.types
         self._classes: dict[int, Class] = {}
 
@@ -241,10 +245,18 @@ class Preview:
         found: tuple[Badge, ...] = ()
         if cls.missing:
             found += (Badge("class missing", "warn", class_missing(cls.stored)),)
-        if facts.refcount > 1:
-            hint = f"{facts.refcount:,} references lead here: the same object, not copies."
-            found += (Badge(f"shared ×{facts.refcount:,}", "plain", hint),)
-        return found
+        return found + self.shared(facts)
+
+    def shared(self, facts: Facts) -> tuple[Badge, ...]:
+        """The badge of an object that several references lead to."""
+        if facts.refcount < 2:
+            return ()
+        hint = f"{facts.refcount:,} references lead here: the same object, not copies."
+        return (Badge(f"shared ×{facts.refcount:,}", "plain", hint),)
+
+    def card(self, facts: Facts) -> Card:
+        """What is told about an array or a pickled value."""
+        return CARDS[facts.type](self._manager, self.peek, facts)
 
     def show(self, raw: Raw) -> Shown:
         """A value as one line."""
@@ -254,6 +266,10 @@ class Preview:
         if facts.layout == lib.PMO_LAYOUT_BLOB:
             inner = _leaf(self.peek, self.peek.blob(raw.number))
             return Shown(inner.type, inner.text, inner.length, facts.bytes, inner.badges)
+        if facts.type in CARDS:
+            card = self.card(facts)
+            badges = self.shared(facts)
+            return Shown(card.type, card.text, card.length, card.bytes, badges, detail=card.detail)
         cls = self.class_of(facts)
         text, refers = self._elements(facts, cls)
         length = "" if cls.look.opaque else f"{facts.length:,}"
@@ -282,6 +298,8 @@ class Preview:
         facts = self.peek.facts(raw.number)
         if facts.layout == lib.PMO_LAYOUT_BLOB:
             return _leaf(self.peek, self.peek.blob(raw.number)).text, True
+        if facts.type in CARDS:
+            return f"<{self.card(facts).text}>", True
         cls = self.class_of(facts)
         opening, closing = cls.look.brackets or (f"{cls.name}(", ")")
         return f"{opening}{'…' if facts.length or cls.look.opaque else ''}{closing}", True

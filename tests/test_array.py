@@ -184,6 +184,7 @@ def test_writes_reach_the_pool(pool: Any, reopen: Any, name: str, order: str) ->
     same(reopen(pool).root["a"], plain)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("name", WRITES)
 def test_writes_are_rolled_back(pool: Any, name: str) -> None:
     array, plain = both(pool)

@@ -568,6 +568,14 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
     def __str__(self) -> str:
         return str(self.view(np.ndarray))
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows of a stored array: its shape, its memory, its corners. O(1)."""
+        if "_p_oid" not in self.__dict__:
+            return None
+        from pmemobj.describe import to_html
+
+        return to_html(self)
+
 
 _NEW = hasattr(np.lib, "array_utils")
 
@@ -610,7 +618,7 @@ class _Reshaping:
         self._mm = mm
         self._offset = offset
 
-    def _p_suspend(self) -> None:
+    def _p_suspend(self, nothing: Any) -> None:
         """Nothing is cached: elements are read where they lie."""
 
     def _p_refresh(self) -> None:

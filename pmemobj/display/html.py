@@ -7,6 +7,7 @@ from functools import cache
 from html import escape as escape_html
 from pathlib import Path
 
+from pmemobj.display.shapes import drawing
 from pmemobj.display.summary import (
     Badge,
     Cell,
@@ -185,6 +186,8 @@ def _body(summary: Summary, level: int, depth: int) -> str:
     parts = [f'<div class="pmo-warning">{escape(words)}</div>' for words in summary.warnings]
     if summary.meter is not None:
         parts.append(_meter(summary.meter))
+    if summary.shape:
+        parts.append(drawing(summary.shape))
     if summary.facts:
         parts.append(_facts(summary.facts))
     tables = [table for table in summary.tables if table.rows]

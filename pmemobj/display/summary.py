@@ -135,6 +135,7 @@ class Summary:
     Attributes:
         tone: colours the edge: what a person should feel before reading.
         warnings: sentences that must be seen before the rest.
+        shape: of an array, drawn in HTML.
         empty: the sentence shown in place of tables without rows.
         notes: sentences below everything else.
     """
@@ -147,6 +148,7 @@ class Summary:
     facts: tuple[Fact, ...] = ()
     meter: Meter | None = None
     tables: tuple[Table, ...] = ()
+    shape: tuple[int, ...] = ()
     empty: str = ""
     notes: tuple[str, ...] = ()
 
