@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -571,6 +572,51 @@ def test_a_damaged_header_is_an_error(pool: Any) -> None:
     assert not pool.check().ok
     with pytest.raises(pmemobj.PoolCorruptedError):
         pool.root["a"]
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        (1, "|O", (4,), "C"),
+        (1, ("fields", 8, False, (("a", None, 0, "|O"),)), (4,), "C"),
+        (1, "<f8", (5,), "C"),
+        (1, "<f8", (-1, -4), "C"),
+        (1, "<f8", (1 << 62, 1 << 62), "C"),
+        (1, "<f8", (1,) * 100, "C"),
+        (1, "what", (1,), "C"),
+        (2, "<f8", (4,), "C"),
+        (1, "<f8", (4,), "K"),
+        "nothing",
+    ],
+    ids=str,
+)
+def test_a_forged_description_is_an_error(pool: Any, description: Any) -> None:
+    from pmemobj.containers import array as module
+
+    pool.root["a"] = np.arange(4.0)
+    array = pool.root["a"]
+    with pool.transaction():
+        module._splice(pool.mm, array._p_oid[1], 2, description, array._p_raw)
+    del array
+    with pytest.raises(pmemobj.PoolCorruptedError):
+        pool.root["a"]
+
+
+def test_a_forked_child_has_a_copy(pool: Any) -> None:
+    pool.root["a"] = np.arange(100_000)
+    array, view = pool.root["a"], np.asarray(pool.root["a"])
+    child = os.fork()
+    if child == 0:
+        sound = view.sum() == sum(range(100_000))
+        view[:] = 0
+        try:
+            array[0] = 5
+        except pmemobj.PoolForkedError:
+            os._exit(0 if sound else 1)
+        os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert (view == np.arange(100_000)).all()
 
 
 # -- numbers of numpy ----------------------------------------------------------------------------

@@ -299,6 +299,14 @@ def test_an_untrusted_pool_gives_placeholders(pool: Any, tmp_path: Any) -> None:
         assert pool.root["kept"]["int"].sum() == sum(range(ROWS))
 
 
+def test_plain_copies_view_nothing_of_the_pool(pool: Any) -> None:
+    pool.root["v"] = {"df": frame(), "n": np.float64(2)}
+    found = pmemobj.plain(pool.root)["v"]
+    assert not in_pool(pool, found["df"]["int"].to_numpy())
+    assert found["df"]["int"].sum() == sum(range(ROWS))
+    assert found["n"] == 2
+
+
 class Nominated:
     def __init__(self, data: Any) -> None:
         self.data = data

@@ -38,6 +38,7 @@ _VERSION = 1
 _CHUNK = 1 << 18  # bytes that a strided array is gathered by
 _RESTORED = 1 << 16  # bytes of a failed write that are put back one by one
 _GAP = 64  # bytes between two ranges that cost less to save than a record of their own
+_MOST_AXES = 64 if hasattr(np.lib, "array_utils") else 32  # of numpy 2 and 1
 _LARGE = 1 << 30  # bytes from which on a growing array asks for less spare room
 
 # ---- what an array is, as a value ----------------------------------------------------------
@@ -520,7 +521,9 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
                 raise ValueError(f"rows of shape {rows.shape[1:]} for one of {shape[1:]}")
             used = math.prod(shape) * dtype.itemsize
             grown = _grown(mm, raw, used, used + rows.nbytes)
-            _put_live(mm, grown, used, rows)
+            if grown is raw:
+                _announce_live(mm, raw, used, rows.nbytes)
+            _put(grown, used, rows, "C")
             shape = (shape[0] + len(rows), *shape[1:])
             return _reshaped(mm, offset, _description(dtype, shape, order), grown)
 
@@ -546,7 +549,8 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
             grown = raw
             if needed > used:
                 grown = _grown(mm, raw, used, needed)
-                _announce_live(mm, grown, used, needed - used)
+                if grown is raw:
+                    _announce_live(mm, raw, used, needed - used)
                 grown.fill(used, None, needed - used)
             return _reshaped(mm, offset, _description(dtype, new, order), grown)
 
@@ -594,7 +598,9 @@ def _read(mm: MemoryManager, offset: int) -> tuple[Any, Any, str, RawBytes]:
         if version != _VERSION:
             raise ValueError(f"version {version} of an array's description")
         dtype = restore_dtype(told)
-        sound = isinstance(raw, RawBytes) and order in ("C", "F") and min(shape, default=0) >= 0
+        # An object's address among the bytes of a forged pool would be followed.
+        sound = isinstance(raw, RawBytes) and _storable(dtype) and order in ("C", "F")
+        sound = sound and len(shape) <= _MOST_AXES and min(shape, default=0) >= 0
         if not sound or math.prod(shape) * dtype.itemsize > raw.length:
             raise ValueError("more elements than bytes")
     except (ValueError, TypeError, KeyError) as error:
@@ -666,11 +672,6 @@ def _announce_live(mm: MemoryManager, raw: RawBytes, position: int, size: int) -
     """Bytes behind the end may have been inside it when the open transaction began."""
     if size and mm.transaction_depth() > 1:
         raw.changing(np.array([[position, size]], np.uint64), 1)
-
-
-def _put_live(mm: MemoryManager, raw: RawBytes, position: int, rows: Any) -> None:
-    _announce_live(mm, raw, position, rows.nbytes)
-    _put(raw, position, rows, "C")
 
 
 Persistent.register(PersistentArray)

@@ -9,6 +9,7 @@ from typing import Any
 from pmemobj._native import ffi, lib
 from pmemobj.containers.base import BATCH, MISSING, Stored
 from pmemobj.errors import UnstorableError
+from pmemobj.kinds import LIBRARIES
 
 __all__ = ["plain"]
 
@@ -18,8 +19,9 @@ def plain(value: Any) -> Any:
 
     Persistent lists, dicts, sets and tuples become plain ones, persistent objects become
     PlainObject instances with the same attributes, and custom classes what their ``_p_plain()``
-    gives. Plain lists, dicts, sets, tuples and frozensets are copied too, other values are kept as
-    they are. What was shared or cyclic is so in the copy. O(size); nesting may be of any depth.
+    gives. Plain lists, dicts, sets, tuples and frozensets are copied too, and values of the
+    libraries that are stored without nomination; other values are kept as they are. What was
+    shared or cyclic is so in the copy. O(size); nesting may be of any depth.
 
     Raises:
         UnstorableError: an object of a custom class without ``_p_plain``.
@@ -82,6 +84,11 @@ class _Copier:
                 done = self._waiting.pop(mark)
                 self._copies[mark] = _build(value, [self.copied(part) for part in done])
                 continue
+            made = _of_library(value)
+            if made is not MISSING:
+                self._kept.append(value)
+                self._copies[mark] = made
+                continue
             parts = _parts(value)
             if parts is None or mark in self._waiting:
                 continue
@@ -118,6 +125,19 @@ def _parts(value: Any) -> list[Any] | None:
             )
         return [value._p_plain()]
     return None
+
+
+def _of_library(value: Any) -> Any:
+    """A copy of a frame, a model, ... that views nothing of a pool; MISSING: it is none."""
+    cls = type(value)
+    if cls.__module__.partition(".")[0] not in LIBRARIES or isinstance(value, type):
+        return MISSING
+    import pickle
+
+    try:
+        return pickle.loads(pickle.dumps(value, 5))
+    except Exception:  # strangers' code; such a value was never stored
+        return MISSING
 
 
 def _shell(value: Any) -> Any:
