@@ -3,37 +3,17 @@
  * process, and its own walk over all of them need not end in a damaged heap; so the answers
  * are read from the heap's metadata, whose format (version 1) is part of every pool file.
  */
+#include "engine.h"
 #include "internal.h"
 
-#define HEAP_OFFSET_AT 5136u /* see pool.c */
-#define HEAP_HEADER 1024u
-#define HEAP_MAJOR_AT 16u
-#define HEAP_MAJOR 1u
-#define ZONE_MAGIC 0xc3f0a2d2u
-#define ZONE_HEADER 64u
-#define MOST_CHUNKS 65528u
-#define CHUNK_SIZE 262144u
-#define ZONE_METADATA (ZONE_HEADER + (uint64_t)MOST_CHUNKS * sizeof(chunk_header))
-#define ZONE_SIZE (ZONE_METADATA + (uint64_t)MOST_CHUNKS * CHUNK_SIZE)
+#define CHUNK_SIZE PMO_ENGINE_CHUNK
+#define ZONE_METADATA PMO_ENGINE_ZONE_METADATA
 #define BLOCK_SIZE_MASK ((1ull << 48) - 1)
 #define DEFAULT_BITMAP 304u
 
 #define INTERNAL_OBJECT (1ull << 63)
 
-enum chunk_type { CHUNK_FREE = 2, CHUNK_USED = 3, CHUNK_RUN = 4, CHUNK_RUN_DATA = 5 };
 enum chunk_flag { COMPACT_HEADER = 1, NO_HEADER = 2, ALIGNED = 4, FLEXIBLE_BITMAP = 8 };
-
-typedef struct chunk_header {
-    uint16_t type;
-    uint16_t flags;
-    uint32_t size; /* in chunks; RUN_DATA: distance to the run's first chunk */
-} chunk_header;
-
-typedef struct run {
-    uint64_t unit; /* bytes */
-    uint64_t alignment;
-    uint64_t bitmap[];
-} run;
 
 /* A run's units: the bitmap's bits, and where the first one lies. */
 typedef struct run_shape {
@@ -48,26 +28,27 @@ static uint64_t header_bytes(uint16_t flags) {
     return flags & NO_HEADER ? 0 : 64;
 }
 
-static run_shape shape_of(const run *at, const chunk_header *header) {
-    uint64_t content = (uint64_t)header->size * CHUNK_SIZE - sizeof(run);
+static run_shape shape_of(const pmo_engine_run *at, const pmo_engine_chunk *header) {
+    uint64_t content = (uint64_t)header->size * CHUNK_SIZE - sizeof(pmo_engine_run);
     uint64_t bitmap = DEFAULT_BITMAP;
     if (header->flags & FLEXIBLE_BITMAP) {
-        uint64_t words = (content / at->unit + 63) / 64 + sizeof(run) / 8;
-        bitmap = (words + 7) / 8 * 64 - sizeof(run);
+        uint64_t words = (content / at->unit + 63) / 64 + sizeof(pmo_engine_run) / 8;
+        bitmap = (words + 7) / 8 * 64 - sizeof(pmo_engine_run);
     }
-    run_shape shape = {.first = sizeof(run) + bitmap};
+    run_shape shape = {.first = sizeof(pmo_engine_run) + bitmap};
     if (content > bitmap) {
         shape.count = (content - bitmap) / at->unit;
     }
     return shape;
 }
 
-static bool unit_used(const run *at, uint64_t unit) {
+static bool unit_used(const pmo_engine_run *at, uint64_t unit) {
     return at->bitmap[unit / 64] >> (unit % 64) & 1;
 }
 
 /* How many units the block that starts at unit spans; 0: damage. */
-static uint64_t units_of(const run *at, run_shape shape, uint16_t flags, uint64_t unit) {
+static uint64_t units_of(const pmo_engine_run *at, run_shape shape, uint16_t flags,
+                         uint64_t unit) {
     if (flags & NO_HEADER) {
         return 1;
     }
@@ -77,8 +58,8 @@ static uint64_t units_of(const run *at, run_shape shape, uint16_t flags, uint64_
     return ((size & BLOCK_SIZE_MASK) + at->unit - 1) / at->unit;
 }
 
-static bool block_in_run(const char *chunk, const chunk_header *header, uint64_t position) {
-    const run *at = (const run *)(const void *)chunk;
+static bool block_in_run(const char *chunk, const pmo_engine_chunk *header, uint64_t position) {
+    const pmo_engine_run *at = (const pmo_engine_run *)(const void *)chunk;
     if (at->unit == 0 || header->size == 0) {
         return false;
     }
@@ -114,25 +95,25 @@ static bool block_in_zone(pmo_pool *pool, uint64_t zone, uint64_t position) {
     }
     memcpy(start, pmo_at(pool, zone), sizeof start);
     uint64_t number = (position - ZONE_METADATA) / CHUNK_SIZE;
-    if (start[0] != ZONE_MAGIC || number >= start[1]) {
+    if (start[0] != PMO_ENGINE_ZONE_MAGIC || number >= start[1]) {
         return false;
     }
-    const chunk_header *headers = pmo_at(pool, zone + ZONE_HEADER);
-    if (headers[number].type == CHUNK_RUN_DATA && headers[number].size <= number) {
+    const pmo_engine_chunk *headers = pmo_at(pool, zone + PMO_ENGINE_ZONE_HEADER);
+    if (headers[number].type == PMO_ENGINE_RUN_DATA && headers[number].size <= number) {
         number -= headers[number].size;
     }
-    const chunk_header *header = &headers[number];
+    const pmo_engine_chunk *header = &headers[number];
     position -= ZONE_METADATA + number * CHUNK_SIZE;
-    if (header->type == CHUNK_USED) {
+    if (header->type == PMO_ENGINE_USED) {
         return position == header_bytes(header->flags);
     }
     const char *chunk = pmo_at(pool, zone + ZONE_METADATA + number * CHUNK_SIZE);
-    return header->type == CHUNK_RUN && block_in_run(chunk, header, position);
+    return header->type == PMO_ENGINE_RUN && block_in_run(chunk, header, position);
 }
 
 uint64_t pmo_heap_start(const pmo_pool *pool) {
     uint64_t heap = 0;
-    memcpy(&heap, pool->base + HEAP_OFFSET_AT, sizeof heap);
+    memcpy(&heap, pool->base + PMO_ENGINE_HEAP_OFFSET_AT, sizeof heap);
     return heap;
 }
 
@@ -140,23 +121,25 @@ uint64_t pmo_heap_start(const pmo_pool *pool) {
 static bool known(pmo_pool *pool) {
     uint64_t heap = pmo_heap_start(pool);
     uint64_t major = 0;
-    if (pmo_bounds(pool, heap, HEAP_HEADER) != PMO_OK) {
+    if (pmo_bounds(pool, heap, PMO_ENGINE_HEAP_HEADER) != PMO_OK) {
         return false;
     }
-    memcpy(&major, pmo_at(pool, heap + HEAP_MAJOR_AT), sizeof major);
-    return memcmp(pmo_at(pool, heap), "MEMORY_HEAP_HDR", 16) == 0 && major == HEAP_MAJOR;
+    memcpy(&major, pmo_at(pool, heap + PMO_ENGINE_HEAP_MAJOR_AT), sizeof major);
+    return memcmp(pmo_at(pool, heap), PMO_ENGINE_HEAP_SIGNATURE, 16) == 0 &&
+           major == PMO_ENGINE_HEAP_MAJOR;
 }
 
 static bool committed(pmo_pool *pool, uint64_t offset) {
     uint64_t heap = pmo_heap_start(pool);
-    if (offset < heap + HEAP_HEADER || pmo_bounds(pool, heap, HEAP_HEADER) != PMO_OK) {
+    if (offset < heap + PMO_ENGINE_HEAP_HEADER ||
+        pmo_bounds(pool, heap, PMO_ENGINE_HEAP_HEADER) != PMO_OK) {
         return false;
     }
     if (!known(pool)) {
         return true;
     }
-    uint64_t position = offset - heap - HEAP_HEADER;
-    return block_in_zone(pool, offset - position % ZONE_SIZE, position % ZONE_SIZE);
+    uint64_t position = offset - heap - PMO_ENGINE_HEAP_HEADER;
+    return block_in_zone(pool, offset - position % PMO_ENGINE_ZONE, position % PMO_ENGINE_ZONE);
 }
 
 /* libpmemobj marks what a transaction allocates only when it commits. */
@@ -182,7 +165,7 @@ bool pmo_is_allocation(pmo_pool *pool, uint64_t offset) {
 /* ---- the walk over everything ------------------------------------------------------------ */
 
 static uint64_t first_zone(const pmo_pool *pool) {
-    return pmo_heap_start(pool) + HEAP_HEADER;
+    return pmo_heap_start(pool) + PMO_ENGINE_HEAP_HEADER;
 }
 
 /* Chunks of the zone at this offset; 0: there is none, or it was never used. */
@@ -191,7 +174,8 @@ static uint64_t chunks_of(pmo_pool *pool, uint64_t zone) {
     if (pmo_bounds(pool, zone, ZONE_METADATA) == PMO_OK) {
         memcpy(start, pmo_at(pool, zone), sizeof start);
     }
-    return start[0] == ZONE_MAGIC && start[1] <= MOST_CHUNKS ? start[1] : 0;
+    return start[0] == PMO_ENGINE_ZONE_MAGIC && start[1] <= PMO_ENGINE_MOST_CHUNKS ? start[1]
+                                                                                   : 0;
 }
 
 static uint64_t chunk_offset(const pmo_heap_walk *at) {
@@ -200,17 +184,17 @@ static uint64_t chunk_offset(const pmo_heap_walk *at) {
 
 /* The header of a block of chunks, checked, so that a walk goes on and comes to its end. */
 static int block_at(pmo_pool *pool, const pmo_heap_walk *at, uint64_t chunks,
-                    const chunk_header **found) {
-    const chunk_header *headers = pmo_at(pool, at->zone + ZONE_HEADER);
-    const chunk_header *header = &headers[at->chunk];
-    bool sound = header->type >= CHUNK_FREE && header->type <= CHUNK_RUN && header->size > 0 &&
-                 header->size <= chunks - at->chunk;
-    if (sound && header->type != CHUNK_FREE) {
+                    const pmo_engine_chunk **found) {
+    const pmo_engine_chunk *headers = pmo_at(pool, at->zone + PMO_ENGINE_ZONE_HEADER);
+    const pmo_engine_chunk *header = &headers[at->chunk];
+    bool sound = header->type >= PMO_ENGINE_FREE && header->type <= PMO_ENGINE_RUN &&
+                 header->size > 0 && header->size <= chunks - at->chunk;
+    if (sound && header->type != PMO_ENGINE_FREE) {
         sound =
             pmo_bounds(pool, chunk_offset(at), header->size * (uint64_t)CHUNK_SIZE) == PMO_OK;
     }
-    if (sound && header->type == CHUNK_RUN) {
-        sound = ((const run *)pmo_at(pool, chunk_offset(at)))->unit >= 16;
+    if (sound && header->type == PMO_ENGINE_RUN) {
+        sound = ((const pmo_engine_run *)pmo_at(pool, chunk_offset(at)))->unit >= 16;
     }
     if (!sound) {
         return pmo_corrupt(pool, pmo_offset_of(pool, header),
@@ -220,8 +204,9 @@ static int block_at(pmo_pool *pool, const pmo_heap_walk *at, uint64_t chunks,
     return PMO_OK;
 }
 
-static uint64_t first_unit(const char *chunk, const chunk_header *header, run_shape *shape) {
-    const run *at = (const run *)(const void *)chunk;
+static uint64_t first_unit(const char *chunk, const pmo_engine_chunk *header,
+                           run_shape *shape) {
+    const pmo_engine_run *at = (const pmo_engine_run *)(const void *)chunk;
     *shape = shape_of(at, header);
     uint64_t skew = header_bytes(header->flags);
     if (header->flags & ALIGNED && at->alignment != 0) {
@@ -242,10 +227,10 @@ static bool internal(const pmo_pool *pool, uint64_t offset, uint16_t flags) {
 }
 
 /* The next allocation in a run from at->unit on; moves at->unit past it. 0: none. */
-static int next_in_run(pmo_pool *pool, pmo_heap_walk *at, const chunk_header *header,
+static int next_in_run(pmo_pool *pool, pmo_heap_walk *at, const pmo_engine_chunk *header,
                        uint64_t *found) {
     const char *chunk = pmo_at(pool, chunk_offset(at));
-    const run *blocks = (const run *)(const void *)chunk;
+    const pmo_engine_run *blocks = (const pmo_engine_run *)(const void *)chunk;
     run_shape shape;
     uint64_t first = first_unit(chunk, header, &shape);
     *found = 0;
@@ -272,15 +257,15 @@ static int next_in_run(pmo_pool *pool, pmo_heap_walk *at, const chunk_header *he
 static int next_in_zone(pmo_pool *pool, pmo_heap_walk *at, uint64_t chunks, uint64_t *found) {
     *found = 0;
     while (at->chunk < chunks) {
-        const chunk_header *header = NULL;
+        const pmo_engine_chunk *header = NULL;
         int status = block_at(pool, at, chunks, &header);
         if (status != PMO_OK) {
             at->chunk = chunks;
             return status;
         }
-        if (header->type == CHUNK_RUN) {
+        if (header->type == PMO_ENGINE_RUN) {
             PMO_TRY(next_in_run(pool, at, header, found));
-        } else if (header->type == CHUNK_USED && at->unit == 0) {
+        } else if (header->type == PMO_ENGINE_USED && at->unit == 0) {
             uint64_t offset = chunk_offset(at) + header_bytes(header->flags);
             *found = internal(pool, offset, header->flags) ? 0 : offset;
             at->unit = 1;
@@ -310,7 +295,7 @@ int pmo_heap_next(pmo_pool *pool, pmo_heap_walk *at, uint64_t *found) {
     }
     *found = 0;
     for (at->zone = at->zone ? at->zone : first_zone(pool); at->zone < pool->limit;
-         at->zone += ZONE_SIZE) {
+         at->zone += PMO_ENGINE_ZONE) {
         PMO_TRY(next_in_zone(pool, at, chunks_of(pool, at->zone), found));
         if (*found != 0) {
             return PMO_OK;
@@ -326,13 +311,13 @@ int pmo_heap_check(pmo_pool *pool, uint64_t *largest) {
     if (!known(pool)) {
         return PMO_OK;
     }
-    for (at.zone = first_zone(pool); at.zone < pool->limit; at.zone += ZONE_SIZE) {
+    for (at.zone = first_zone(pool); at.zone < pool->limit; at.zone += PMO_ENGINE_ZONE) {
         uint64_t chunks = chunks_of(pool, at.zone);
         uint64_t free = 0;
         for (at.chunk = 0; at.chunk < chunks;) {
-            const chunk_header *header = NULL;
+            const pmo_engine_chunk *header = NULL;
             PMO_TRY(block_at(pool, &at, chunks, &header));
-            free = header->type == CHUNK_FREE ? free + header->size : 0;
+            free = header->type == PMO_ENGINE_FREE ? free + header->size : 0;
             *largest = free * CHUNK_SIZE > *largest ? free * CHUNK_SIZE : *largest;
             at.chunk += header->size;
         }

@@ -2,6 +2,7 @@
  * What the core's files share. Layers, each calling only those above it:
  *   access     bounds and canary checks (inline here, access.c)
  *   turn.c     which thread may be inside
+ *   preflight.c     libpmemobj's records before it opens a pool (engine.h: their format)
  *   heap.c     what libpmemobj has allocated
  *   transaction.c   operations, undo, fresh, allocate
  *   journal.c  undo records for large ranges
@@ -282,11 +283,6 @@ int pmo_heap_next(pmo_pool *pool, pmo_heap_walk *at, uint64_t *offset);
 int pmo_heap_check(pmo_pool *pool, uint64_t *largest);
 /* Offset of libpmemobj's heap: what lies before it is libpmemobj's own. */
 uint64_t pmo_heap_start(const pmo_pool *pool);
-
-/* ---- precheck.c -------------------------------------------------------------------- */
-
-/* Before libpmemobj opens it: could it come to an end in this heap's first 16 GiB? */
-int pmo_precheck(const char *path, const char *parts, pmo_failure_info *failure);
 
 /* ---- durability.c ---------------------------------------------------------------- */
 

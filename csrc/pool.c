@@ -223,7 +223,6 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **op
              pmo_failure_info *failure) {
     prepare_process();
     pmo_activate(NULL);
-    PMO_TRY(pmo_precheck(path, parts, failure));
     uint64_t calls = pmo_hook_calls();
     PMO_TRY(pmo_preflight(path, parts, failure));
     pmo_quiet(policy != PMO_POLICY_POWER);

@@ -30,6 +30,7 @@ typedef struct picture {
     const char *base;
     uint64_t size;
     uint64_t heap;
+    bool redo_pending;
     pmo_failure_info *failure;
 } picture;
 
@@ -128,6 +129,7 @@ static int check_log(picture *seen, enum log_kind kind, uint64_t offset) {
     uint64_t most = log_capacity[kind];
     uint64_t hops = seen->size / LINE;
     memcpy(&first, seen->base + offset, sizeof first);
+    seen->redo_pending |= kind != UNDO && first.checksum != 0;
     for (log = first;; memcpy(&log, seen->base + offset, sizeof log)) {
         if (log.capacity > most || log.capacity % 8 != 0) {
             return damaged(seen, offset, "a log of impossible size");
@@ -308,7 +310,8 @@ static int look(const files *all, pmo_failure_info *failure) {
     int status = PMO_OK;
     if (is_known(&seen)) {
         status = check_lanes(&seen);
-        status = status == PMO_OK ? check_heap(&seen) : status;
+        /* What a redo log is about to write may put right what looks wrong. */
+        status = status == PMO_OK && !seen.redo_pending ? check_heap(&seen) : status;
     }
     munmap(base, all->size);
     return status;

@@ -42,7 +42,7 @@ def test_a_damaged_chunk_header_is_found_at_opening(
     path = tmp_path / "a"
     filled(path)
     overwrite(path, first_chunk_header(path) + 8 * chunk, struct.pack("<HHI", *header))
-    with pytest.raises(pmemobj.PoolCorruptedError, match="chunks"):
+    with pytest.raises(pmemobj.PoolCorruptedError, match="chunk"):
         pmemobj.open(path)
 
 

@@ -1,0 +1,20 @@
+"""Damaged pools never crash a process, and never give wrong data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from damage import try_damages
+from laboratory import LONG, TALLY
+
+TRIED = 6000 if LONG else 150
+
+
+@pytest.mark.parametrize("clean", [True, False], ids=["closed", "unclean"])
+def test_damaged_pools(clean: bool, directory: Path) -> None:
+    toll = try_damages(directory, range(TRIED), clean)
+    TALLY.damaged += toll.tried
+    assert toll.tried == TRIED
+    assert not toll.bad, "\n".join(toll.bad)
+    assert toll.told > TRIED // 8  # much of a file is free memory, where damage does nothing
