@@ -137,6 +137,7 @@ class Staging:
         self._where = where
         self._nodes: list[_Node] = []
         self._ids: dict[int, int] = {}
+        self._keyed: list[int] = []
         self._current: _Node | None = None
         self._graph: Any = None
         self._stream: Any = None
@@ -153,12 +154,17 @@ class Staging:
         return batch
 
     def keys(self, keys: list[Any]) -> KeyBatch:
-        """Encode top-level keys."""
-        return codecs.encode_key_batch(keys, self._key)
+        """Encode top-level keys and everything below them."""
+        batch = self._encode_keys(keys)
+        self._walk()
+        return batch
 
     def pairs(self, keys: list[Any], values: list[Any]) -> tuple[KeyBatch, Batch]:
         """Encode top-level keys with their values, and everything below them."""
-        return self.keys(keys), self.values(values)
+        return self._encode_keys(keys), self.values(values)
+
+    def _encode_keys(self, keys: list[Any]) -> KeyBatch:
+        return codecs.encode_key_batch(keys, self._key)
 
     def _walk(self) -> None:
         if self._nodes and not self._read_graph():
@@ -205,23 +211,19 @@ class Staging:
             if type(source) is dict:
                 # A copy, because another thread may change it meanwhile.
                 copy = dict(source)
-                node.keys = self.keys(list(copy))
+                node.keys = self._encode_keys(list(copy))
                 node.batch = codecs.encode_batch(list(copy.values()), self._reference)
             elif type(source) is list or type(source) is tuple:
                 node.batch = codecs.encode_batch(list(source), self._reference)
             else:
-                node.keys = self.keys(list(source))
+                node.keys = self._encode_keys(list(source))
 
     def _reference(self, value: Any) -> Encoded:
         encoded = self._mm.encode_persistent(value)
         if encoded is not None:
             return encoded
-        number = self._ids.get(id(value))
-        if number is None and type(value) in _TYPES:
-            self._nodes.append(_Node(value, self._current))
-            number = self._ids[id(value)] = -len(self._nodes)
-        if number is not None:
-            return codecs.REF, number, b""
+        if type(value) in _TYPES or id(value) in self._ids:
+            return codecs.REF, self._number(value), b""
         return self._stored_by_library(value)
 
     def _stored_by_library(self, value: Any) -> Encoded:
@@ -233,18 +235,30 @@ class Staging:
             raise self._unstorable(value)
         if isinstance(image, tuple):
             return image
-        self._nodes.append(_Node(value, self._current, image))
-        number = self._ids[id(value)] = -len(self._nodes)
-        return codecs.REF, number, b""
+        return codecs.REF, self._number(value, image), b""
 
     def _key(self, value: Any) -> EncodedKey:
         try:
-            return self._mm.encode_special_key(value)
+            special = self._mm.encode_special_key(value)
+            if special is not None:
+                return special
+            plain, canon = self._mm.key_to_build(value)
         except UnstorableError as error:
             if error.path:
                 raise
             place = self._path() if self._current is not None else self._where(value)
             raise UnstorableError(f"{place}: as a key, {error}", path=place) from None
+        number = self._number(plain)
+        self._keyed.append(-number - 1)
+        return codecs.REF, number, b"", canon
+
+    def _number(self, value: Any, image: Image | None = None) -> int:
+        """The number of a node; a new one if there is none."""
+        number = self._ids.get(id(value))
+        if number is None:
+            self._nodes.append(_Node(value, self._current, image))
+            number = self._ids[id(value)] = -len(self._nodes)
+        return number
 
     def _path(self) -> str:
         """Where the node is that is being encoded."""
@@ -294,12 +308,23 @@ class Staging:
             if status:
                 raise failure(status, ctx)
             node.offset = int(out[0])
+        for place in self._keyed:  # until unused
+            status = lib.pmo_incref(ctx, self._nodes[place].offset)
+            if status:
+                raise failure(status, ctx)
         with reporting("storing") if len(self._nodes) > _STEP else nullcontext() as report:
             for done, node in enumerate(self._nodes):
                 if node.image is None:
                     self._fill(ctx, node)
                 if report is not None and done % _STEP == 0:
                     report("writing", done, len(self._nodes))
+
+    def unused(self) -> None:
+        """Free the built keys of which an equal one was there. Caller: as build, in the end."""
+        for place in self._keyed:
+            status = lib.pmo_decref(self._mm.ctx, self._nodes[place].offset)
+            if status:
+                self._mm.finish(status)
 
     def _watched(self, graph: Any) -> AbstractContextManager[None]:
         size = len(self._stream)
@@ -315,12 +340,17 @@ class Staging:
         if node.keys is None:
             status = lib.pmo_sequence_splice(ctx, node.offset, 0, 0, bound)
         else:
-            keys, kept_keys = bind_keys(node.keys)
+            keys, kept_keys = bind_keys(self.located_keys(node.keys))
             status = lib.pmo_table_update(ctx, node.offset, keys, bound)
             del kept_keys
         del kept
         if status:
             raise failure(status, ctx)
+
+    def located_keys(self, keys: KeyBatch) -> KeyBatch:
+        """As located."""
+        self.located(keys.values)
+        return keys
 
     def located(self, batch: Batch) -> Batch:
         """The batch with the built objects' offsets in place of their numbers."""

@@ -34,7 +34,9 @@ _REF = codecs.REF
 _INT = codecs.INT
 _FLOAT = codecs.FLOAT
 _FIRST_PAYLOAD = codecs.FIRST_PAYLOAD_TAG
-_NOWHERE = (codecs.NONE, 0, b"", b"\0")  # canonical bytes that no key has
+_NOTHING = (codecs.NONE, 0, b"")
+_NOWHERE = (*_NOTHING, b"\0")  # canonical bytes that no key has
+_UNPACKED = frozenset((tuple, frozenset))
 _VALUE = ffi.typeof("pmo_value *")
 _READ = 4096
 _PLAIN = {lib.PMO_TYPE_TUPLE: tuple, lib.PMO_TYPE_FROZENSET: frozenset}
@@ -100,6 +102,8 @@ class Storing(Transaction):
 
     def _leave(self, kind: type[BaseException] | None) -> None:
         if self._staging.builds:
+            if kind is None:
+                self._staging.unused()
             super()._leave(kind)
 
 
@@ -156,8 +160,8 @@ class ValueKeeper(ObjectKeeper):
         """What stands for a library's value while it is stored; see kinds.image_of."""
         return kinds.image_of(self, value)
 
-    def encode_key(self, value: Any) -> EncodedKey:
-        """(tag, number, data, canon) of a key.
+    def encode_key(self, value: Any) -> EncodedKey | None:
+        """(tag, number, data, canon) of a key; None for one that has to be built.
 
         Raises:
             TypeError: not hashable.
@@ -183,7 +187,7 @@ class ValueKeeper(ObjectKeeper):
             TypeError: not hashable.
         """
         try:
-            return self.encode_key(value)
+            return self.encode_key(value) or (*_NOTHING, self.canonical(value))
         except ForeignObjectError:
             return _NOWHERE
         except UnstorableError:
@@ -195,9 +199,14 @@ class ValueKeeper(ObjectKeeper):
             except UnstorableError:
                 return _NOWHERE
 
-    def encode_special_key(self, value: Any) -> EncodedKey:
-        """As encode_key, for keys without a codec: persistent objects, nominated types."""
+    def encode_special_key(self, value: Any) -> EncodedKey | None:
+        """As encode_key, for keys without a codec: persistent objects, nominated types, tuples."""
         hash(value)
+        if type(value) in _UNPACKED:
+            return None
+        plain = self._plain_key(value)
+        if plain is not None:
+            return codecs.encode_key(plain)
         persistent = self.encode_persistent(value)
         if persistent is not None:
             hashed: Any = type(value).__hash__
@@ -213,6 +222,39 @@ class ValueKeeper(ObjectKeeper):
             f"{type(value).__name__} cannot be stored; only immutable values and persistent "
             "objects that are compared by identity can be keys or set elements"
         )
+
+    def key_to_build(self, value: Any) -> tuple[Any, bytes]:
+        """A key that encode_key gives None for, as a plain value, and its canonical bytes."""
+        plain = self._plain_key(value)
+        return (value if plain is None else plain), self.canonical(value)
+
+    def canonical(self, value: Any) -> bytes:
+        """The canonical bytes of a hashable key.
+
+        Raises:
+            ForeignObjectError: an object of another pool is in it.
+            UnstorableError: nothing that can be a stored key.
+        """
+        canon = codecs.canonical(value, self._canonical_special)
+        if canon is None:
+            raise UnstorableError(
+                f"a {type(value).__name__} of more than {codecs.MAX_DEPTH} levels cannot be a key"
+            )
+        return canon
+
+    def _canonical_special(self, value: Any) -> bytes:
+        encoded = self.encode_special_key(value)
+        if encoded is None:
+            return self.canonical(self._plain_key(value))
+        tag, number, _, canon = encoded
+        return b"r" + number.to_bytes(8, "little") if tag == _REF else canon
+
+    def _plain_key(self, value: Any) -> Any:
+        """What a persistent object is as a key, if that is an equal plain value; or None."""
+        as_key = getattr(type(value), "_p_as_key", None)
+        if as_key is None or self.encode_persistent(value) is None:
+            return None
+        return as_key(value)
 
     def decode(self, value: Any) -> Any:
         """The Python value for a filled ``pmo_value *``. Caller: holds the lock."""
@@ -267,7 +309,7 @@ class ValueKeeper(ObjectKeeper):
         key_batch, batch = staging.pairs(keys, values)
 
         def bind() -> tuple[tuple[Any, Any], Any]:
-            bound_keys, kept_keys = bind_keys(key_batch)
+            bound_keys, kept_keys = bind_keys(staging.located_keys(key_batch))
             bound, kept = bind_batch(staging.located(batch))
             return (bound_keys, bound), (kept_keys, kept)
 
@@ -277,7 +319,9 @@ class ValueKeeper(ObjectKeeper):
         """As storing: a ``pmo_keys *`` of many keys or set elements."""
         staging = Staging(self, lambda _: self.name_of(owner))
         key_batch = staging.keys(keys)
-        return Storing(self, staging, owner, lambda: bind_keys(key_batch), True)
+        return Storing(
+            self, staging, owner, lambda: bind_keys(staging.located_keys(key_batch)), True
+        )
 
     def name_of(self, owner: Any) -> str:
         """What an error message calls a container: ``root``, or its class."""

@@ -223,6 +223,63 @@ def test_objects_are_keys_by_identity(pool: Any, reopen: Any, tmp_path: Path) ->
         other.close()
 
 
+def test_tuples_with_objects_are_keys(pool: Any, reopen: Any, tmp_path: Path) -> None:
+    p, q = pool.new(Point, 1), pool.new(Point, 2)
+    pool.root["points"] = [p, q]
+    d = make(pool, {(p, 1): "one"})
+    objects = pool.gc().objects
+    d[(p, 1)] = "same"
+    d[(p, 1.0)] = "same again"
+    d.update({(p, True): "and again"})
+    assert d == {(p, 1): "and again"} and (q, 1) not in d
+    found = pool.gc()
+    assert (found.objects, found.freed) == (objects, 0)
+    d[(p, (q, "x"))] = [0]
+    d[frozenset([(p,), q])] = d
+    d["plain"] = {(p, q): {(q, p)}, "set": frozenset([(p, p)])}
+    assert pool.check().ok
+    del p, q, d
+    pool = reopen(pool)
+    d = pool.root["dict"]
+    p, q = pool.root["points"]
+    assert list(d) == [(p, 1), (p, (q, "x")), frozenset([q, (p,)]), "plain"]
+    assert d[frozenset([q, (p,)])] is d and (p, (q, "x")) in d and (p, (p, "x")) not in d
+    assert d["plain"] == {(p, q): {(q, p)}, "set": frozenset([(p, p)])}
+    assert d.pop((p, (q, "x"))) == [0] and d.setdefault((p, 1), 5) == "and again"
+    assert d.popitem()[0] == "plain" and d.popitem()[0] == {q, (p,)}
+    del d[(p, 1)]
+    assert len(d) == 0 and pool.gc().freed == 0 and pool.check().ok
+    with pytest.raises(TypeError, match="unhashable"):
+        d[(p, d)] = 1
+    with pytest.raises(pmemobj.UnstorableError, match=r"^root\['dict'\]\['x'\]: as a key, Text"):
+        pool.root["dict"] = {"x": {(p, Text()): 1}}
+    with pytest.raises(pmemobj.UnstorableError, match=r": as a key, object cannot be stored"):
+        d[(p, object())] = 1
+    with pytest.raises(pmemobj.UnstorableError, match="levels"):
+        d[nested(p, 60)] = 1
+    with pmemobj.create(tmp_path / "other.pmem") as other:
+        foreign = (1, other.new(Point, 1))
+        assert foreign not in d and d.get(foreign) is None
+        with pytest.raises(pmemobj.ForeignObjectError):
+            d[foreign] = 1
+    assert len(d) == 0
+
+
+def nested(value: Any, levels: int) -> Any:
+    return (nested(value, levels - 1),) if levels else value
+
+
+def test_an_aborted_key_leaves_nothing(pool: Any) -> None:
+    p = pool.new(Point, 1)
+    d = make(pool, {(p, 1): 1})
+    objects = pool.gc().objects
+    with pytest.raises(ZeroDivisionError), pool.transaction():
+        d[(p, 2)] = d[(p, 1)] = [1]
+        assert len(d) == 2
+        raise ZeroDivisionError
+    assert d == {(p, 1): 1} and pool.gc().objects == objects and pool.check().ok
+
+
 def test_iteration_refuses_what_dict_refuses(pool: Any) -> None:
     for size in (1, 3, 500):
         for view in (lambda d: d, lambda d: d.values(), lambda d: d.items(), reversed):

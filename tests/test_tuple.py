@@ -120,3 +120,27 @@ def test_subclasses(pool: Any, reopen: Any) -> None:
     assert pool.root["pair"].left == "a"
     pool = reopen(pool)
     assert type(pool.root["pair"]) is Pair and pool.root["pair"].left == "a"
+
+
+def test_as_a_key_it_is_the_plain_tuple(pool: Any, reopen: Any) -> None:
+    class Own(PersistentTuple):
+        def __hash__(self) -> int:  # type: ignore[override]
+            return 1
+
+    leaves = pool.new(PersistentTuple, (1, "a"))
+    holder = pool.new(PersistentTuple, (leaves, 2))
+    pool.root["leaves"] = leaves
+    pool.root["d"] = {leaves: "leaves", holder: "holder"}
+    pool.root["s"] = {(leaves,)}
+    d, s = pool.root["d"], pool.root["s"]
+    assert d[leaves] == d[(1, "a")] == "leaves"
+    assert d[holder] == d[(leaves, 2)] == d[((1, "a"), 2)] == "holder"
+    assert ((1, "a"),) in s and (holder,) not in s
+    s.add(holder)
+    s.add(leaves)
+    with pytest.raises(pmemobj.UnstorableError, match="defines __eq__ or __hash__"):
+        s.add(pool.new(Own, (1, "a")))
+    pool = reopen(pool)
+    leaves, d, s = pool.root["leaves"], pool.root["d"], pool.root["s"]
+    assert list(map(type, d)) == [tuple, tuple] and list(d)[1][0] is leaves
+    assert s == {(leaves,), (leaves, 2), (1, "a")} and next(iter(s))[0] is leaves

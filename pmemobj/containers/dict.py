@@ -46,7 +46,8 @@ class PersistentDict(StoredTable):
     sets and the tuples that hold some are converted on the way in (shared references and
     cycles kept), so what is read back is their persistent counterpart.
 
-    Keys are what ``dict`` takes and the pool can store; 1, 1.0 and True are one key. A NaN
+    Keys are what ``dict`` takes and the pool can store; 1, 1.0 and True are one key. Objects are
+    keys by their identity, alone and in tuples; a PersistentTuple is stored as the plain one. A NaN
     is found again by its bits. A key that cannot be stored is looked up by the storable value that
     it equals, if it is an instance of a subclass of that value's type or a number; other objects
     with an equality of their own are not found.
@@ -269,7 +270,7 @@ class PersistentDict(StoredTable):
             item: tuple[Any, Any] = self._p_last("items")
             if item is MISSING:
                 raise KeyError("popitem(): dictionary is empty")
-            self._p_delete(mm.encode_key(item[0]), item[0])
+            self._p_delete(mm.encode_lookup(item[0]), item[0])
         return item
 
     # -- many entries --------------------------------------------------------------------------
@@ -285,15 +286,6 @@ class PersistentDict(StoredTable):
             self._p_length()  # raises what any other call would
             return
         self._p_update(pairs)
-
-    def _p_update(self, pairs: list[tuple[Any, Any]]) -> None:
-        mm = self._p_mm
-        with mm.lock, mm.storing_pairs(pairs, self) as (keys, values):
-            self._p_cache.clear()
-            self._p_moves += 1
-            status = lib.pmo_table_update(mm.ctx, self._p_off, keys, values)
-            if status:
-                mm.finish(status, self)
 
     def clear(self) -> None:
         """Remove all entries. O(n)."""

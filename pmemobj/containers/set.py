@@ -7,6 +7,7 @@ from types import GenericAlias
 from typing import Any, ClassVar
 
 from pmemobj._native import ffi, lib
+from pmemobj.codecs import NONE
 from pmemobj.containers.algebra import SetAlgebra, listed
 from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
 from pmemobj.containers.represent import represent
@@ -16,6 +17,7 @@ from pmemobj.typetable import register_builtin
 __all__ = ["PersistentSet"]
 
 _add = lib.pmo_set_add
+_NOTHING = (NONE, 0, b"")
 
 
 class PersistentSet(StoredTable, SetAlgebra):
@@ -93,9 +95,13 @@ class PersistentSet(StoredTable, SetAlgebra):
         Raises:
             TypeError: *value* is not hashable.
         """
-        tag, number, data, canon = self._p_mm.encode_key(value)
+        encoded = self._p_key(value)
+        if encoded is None:
+            self._p_insert([value])
+            return
+        tag, number, data, canon = encoded
         if canon:
-            self._p_put(value, None)
+            self._p_set(value, encoded, _NOTHING, MISSING, None)
         else:
             self._p_change(None, value, MISSING, 1, _add, tag, number, data)
 
@@ -127,7 +133,7 @@ class PersistentSet(StoredTable, SetAlgebra):
             value = self._p_last("keys")
             if value is MISSING:
                 raise KeyError("pop from an empty set")
-            self._p_delete(mm.encode_key(value), value)
+            self._p_delete(mm.encode_lookup(value), value)
         return value
 
     def clear(self) -> None:

@@ -21,6 +21,7 @@ from pmemobj.containers.base import (
     Stored,
     capture,
 )
+from pmemobj.errors import UnstorableError
 from pmemobj.staging import bind_keys
 
 if TYPE_CHECKING:
@@ -115,27 +116,51 @@ class StoredTable(Stored):
         *cache*: see _p_change.
         """
         mm = self._p_mm
+        encoded_key = self._p_key(key)
+        if encoded_key is None:
+            self._p_update([(key, value)])
+            return
         encode = SIMPLE.get(type(value))
         if encode is not None:
-            self._p_set(key, encode(value), value, cache)
+            self._p_set(key, encoded_key, encode(value), value, cache)
             return
         encoded = mm.encode(value)
         if encoded is not None:
-            self._p_set(key, encoded, MISSING, cache)
+            self._p_set(key, encoded_key, encoded, MISSING, cache)
             return
-        mm.encode_key(key)  # is it one? before anything is made
         with mm.lock, mm.storing(value, self, key) as encoded:
-            self._p_set(key, encoded, MISSING, cache)
+            self._p_set(key, encoded_key, encoded, MISSING, cache)
 
-    def _p_set(self, key: Any, encoded: Encoded, value: Any, cache: Any) -> None:
+    def _p_key(self, key: Any) -> EncodedKey | None:
+        """The stored form of a key; None if only _p_update can store it, or say why it cannot."""
         if type(key) is str:
-            name = encode_str(key)[2]
-            self._p_change(cache, key, value, 1, _set_named, name, len(name), *encoded)
+            tag, number, data = encode_str(key)
+            return tag, number, data, b""
+        try:
+            return self._p_mm.encode_key(key)
+        except UnstorableError:
+            return None
+
+    def _p_set(
+        self, key: Any, encoded_key: EncodedKey, encoded: Encoded, value: Any, cache: Any
+    ) -> None:
+        tag, number, data, canon = encoded_key
+        if tag == STR:
+            self._p_change(cache, key, value, 1, _set_named, data, number, *encoded)
         else:
-            tag, number, data, canon = self._p_mm.encode_key(key)
             self._p_change(
                 cache, key, value, 1, _set, tag, number, data, canon, len(canon), *encoded
             )
+
+    def _p_update(self, pairs: list[tuple[Any, Any]]) -> None:
+        """Insert or replace many entries; a set takes no notice of the values."""
+        mm = self._p_mm
+        with mm.lock, mm.storing_pairs(pairs, self) as (keys, values):
+            self._p_cache.clear()
+            self._p_moves += 1
+            status = lib.pmo_table_update(mm.ctx, self._p_off, keys, values)
+            if status:
+                mm.finish(status, self)
 
     def _p_delete(self, encoded: EncodedKey, key: Any, cache: dict[Any, Any] | None = None) -> bool:
         """Remove an entry; False if there is none."""
@@ -194,12 +219,16 @@ class StoredTable(Stored):
         mm = self._p_mm
         if not keys:
             return
-        with mm.lock, mm.storing_keys(keys, self) as bound:
+        bound, kept = bind_keys(encode_key_batch(keys, mm.encode_lookup))
+        with mm.lock:
+            if mm.attention:
+                mm.attend(self)
             self._p_cache.clear()
             self._p_moves += REMOVAL
             status = lib.pmo_table_delete_many(mm.ctx, self._p_off, bound)
             if status:
                 mm.finish(status, self)
+        del kept
 
     # -- reading in order --------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ class PersistentTuple(StoredSequence):
 
     Behaves as ``tuple`` does, and is equal to and hashed as a plain tuple of equal elements.
     A plain tuple needs none of this: put into a container it comes back as a plain tuple.
+    As a key or in a set it is stored as the plain tuple that it equals.
     PersistentTuple is for one that is large, or that several places share by reference.
     Slices, ``+`` and ``*`` give plain tuples.
     """
@@ -61,6 +62,13 @@ class PersistentTuple(StoredSequence):
     def __hash__(self) -> int:  # type: ignore[override]
         """That of a plain tuple of the same elements. O(n)."""
         return hash(tuple(self._p_all()))
+
+    def _p_as_key(self) -> tuple[Any, ...] | None:
+        """What it is as a key, unless its class has an equality of its own."""
+        cls = type(self)
+        if cls.__hash__ is PersistentTuple.__hash__ and cls.__eq__ is PersistentTuple.__eq__:
+            return tuple(self._p_all())
+        return None
 
     def __repr__(self) -> str:
         text = self._p_represent("(", ")")

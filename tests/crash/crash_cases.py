@@ -508,6 +508,32 @@ def churning_dict(pool: Any) -> Iterator[None]:
         yield
 
 
+def with_tables(pool: Any) -> None:
+    pool.root = {"d": {"a": 1}, "s": set(), "t": pool.new(pmemobj.PersistentTuple, [1, HEAPED])}
+
+
+def store_under_built_keys(pool: Any) -> None:
+    """Keys that are objects of their own, for they hold one."""
+    root, key = pool.root, (pool.root["t"], (2, pool.root["t"]))
+    with pool.transaction():
+        root["d"][key] = [1]
+        root["s"].add(key)
+        root["d"].update({key: [HEAPED], "b": {key}})
+
+
+def with_built_keys(pool: Any) -> None:
+    with_tables(pool)
+    store_under_built_keys(pool)
+    pool.root["d"]["b"] = 0
+
+
+def delete_built_keys(pool: Any) -> None:
+    root, key = pool.root, (pool.root["t"], (2, pool.root["t"]))
+    with pool.transaction():
+        del root["d"][key]
+        root["s"] ^= {key}
+
+
 def with_ring(pool: Any) -> None:
     ring = pool.root["ring"] = pool.new(ObjectRing, 3)
     for value in ([1], HEAPED, 3):
@@ -537,6 +563,9 @@ POOL_CASES = [
     PoolCase("root replaced by blob", library, set_root(lambda: BLOB)),
     PoolCase("root set from none", lambda: None, set_root(library)),
     PoolCase("root replaced by cycle", library, set_root(cyclic)),
+    PoolCase("built keys new", nothing, store_under_built_keys, with_tables),
+    PoolCase("built keys there", nothing, store_under_built_keys, with_built_keys),
+    PoolCase("built keys deleted", nothing, delete_built_keys, with_built_keys),
     PoolCase("root's entry replaced", library, attach("list", lambda pool: pool.root["dict"])),
     PoolCase("new list", library, attach("n", lambda p: p.new(pmemobj.PersistentList, many(9)))),
     PoolCase("new dict", library, attach("n", lambda p: p.new(pmemobj.PersistentDict, a=[1]))),
