@@ -71,11 +71,13 @@ class HandleTable:
     def take_dead(self) -> list[int]:
         """Offsets whose handle has died since the last call, one for each pin to release."""
         dead, self.dead = self.dead, []
-        if self._retired:
-            self._retired = [ref for ref in self._retired if ref() is not None]
+        refs = self._refs
         for ref in dead:
-            if ref.offset and self._refs.get(ref.offset) is ref:
-                del self._refs[ref.offset]
+            # Without a call, at which a signal handler could come in and enter another handle.
+            if ref.offset in refs and refs[ref.offset] is ref:
+                del refs[ref.offset]
+            elif ref in self._retired:
+                self._retired.remove(ref)
         undead, self.undead = self.undead, []
         return undead + [ref.offset for ref in dead if ref.offset]
 

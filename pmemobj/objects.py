@@ -209,7 +209,7 @@ class ObjectKeeper(TransactionKeeper):
             raise
         finally:
             if done[0] < len(dead):
-                self.handles.undead = dead[done[0] :]
+                self.handles.undead += dead[done[0] :]
                 self.attention = True
 
     def drop_caches(self) -> None:

@@ -241,3 +241,34 @@ def test_a_signal_handler_between_a_change_and_its_cache(pool: Pool) -> None:
         sys.setprofile(None)
         assert read() == (numbers.copy()[0], table.copy()["k"], counter.__dict__["value"])
     assert points < step, "every point was tried"
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_signal_handler_while_dead_handles_are_released(pool: Pool, keeps: bool) -> None:
+    pool.root = {"list": [0], "count": 0}
+    root = pool.root
+    held: list[Any] = []
+    for step in range(1, 200):
+        assert root["list"] is root["list"]  # and nobody keeps it: the handle dies
+        root._p_cache.clear()
+        points = 0
+
+        def handler(frame: Any, event: str, called: Any) -> None:
+            nonlocal points
+            points += event in ("call", "c_return")
+            if points == step:  # noqa: B023
+                sys.setprofile(None)
+                held.append(root["list"])
+                if not keeps:
+                    held.clear()
+
+        sys.setprofile(handler)
+        len(root)
+        sys.setprofile(None)
+        root._p_cache.clear()
+        if held:
+            assert root["list"] is held[0]
+        held.clear()
+        if points < step:
+            break
+    assert points < step, "every point was tried"
