@@ -12,13 +12,14 @@ import json
 import os
 import pickle
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+
+from benchmarks.processes import printed_by
 
 MIB = 1 << 20
 SIZE_NAME = "PMEMOBJ_BENCH_ARRAY_MIB"
@@ -46,15 +47,7 @@ def run_array(name: str, directory: Path) -> float:
     words = [f"{name}!", name] if name in PREPARED else [name]
     found = ""
     for word in words:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.arrays", word, str(directory)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{word} failed:\n{done.stderr}")
-        found = done.stdout
+        found = printed_by("arrays", word, directory)
     return float(json.loads(found))
 
 

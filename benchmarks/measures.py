@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import printed_by
+
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
@@ -37,15 +39,7 @@ def measure(name: str) -> Callable[[Measure], Measure]:
 
 def run_measure(name: str, directory: Path) -> float:
     """Run one contender in a process of its own; the seconds of one operation."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.measures", name, str(directory)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{name} failed:\n{done.stderr}")
-    return float(json.loads(done.stdout))
+    return float(json.loads(printed_by("measures", name, directory)))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import printed_by
 from benchmarks.stores import POWER, STORES, Store, store_class
 from benchmarks.stores.base import Value
 
@@ -56,16 +57,8 @@ def run_work(name: str, store_name: str, safety: str, directory: Path) -> float:
     """One work on one store in an empty directory."""
     chosen = WORKS[name]
     if chosen.prepare is not None:
-        in_own_process("prepare", name, store_name, safety, directory)
-    return float(in_own_process("run", name, store_name, safety, directory))
-
-
-def in_own_process(step: str, name: str, store: str, safety: str, directory: Path) -> str:
-    command = [sys.executable, "-m", "benchmarks.works", step, name, store, safety, str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{name} with {store} failed:\n{done.stderr}")
-    return done.stdout
+        printed_by("works", "prepare", name, store_name, safety, directory)
+    return float(printed_by("works", "run", name, store_name, safety, directory))
 
 
 def seconds(action: Callable[[], Any]) -> float:

@@ -95,3 +95,43 @@ class Store:
     def read_one(cls, directory: Path, name: str, position: int) -> str:
         """A program that opens the store and prints one element of a saved list."""
         raise Unsupported
+
+
+class ContainerStore(Store):
+    """A store whose mapping and list are used as Python's own."""
+
+    map: Any
+    list: Any
+
+    def count(self) -> int:
+        return len(self.map)
+
+    def insert_plainly(self, keys: Sequence[str], values: Sequence[Value]) -> None:
+        """Set one key after the other."""
+        stored = self.map
+        for key, value in zip(keys, values, strict=True):
+            stored[key] = value
+
+    def get(self, keys: Sequence[str]) -> None:
+        stored = self.map
+        for key in keys:
+            stored[key]
+
+    def contains(self, keys: Sequence[str]) -> None:
+        stored = self.map
+        for key in keys:
+            key in stored
+
+
+class ListStore(ContainerStore):
+    """... and whose list is changed and read by index."""
+
+    def append(self, values: Sequence[int]) -> None:
+        stored = self.list
+        for value in values:
+            stored.append(value)
+
+    def index(self, positions: Sequence[int]) -> None:
+        stored = self.list
+        for position in positions:
+            stored[position]

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import diskcache
 
-from benchmarks.stores.base import CRASH, POWER, Store, Value
+from benchmarks.stores.base import CRASH, POWER, ContainerStore, Value
 
 
-class DiskcacheStore(Store):
+class DiskcacheStore(ContainerStore):
     title = "diskcache"
     settings: ClassVar[dict[str, str]] = {
         CRASH: "eviction off, sqlite_synchronous=0",
@@ -19,35 +19,19 @@ class DiskcacheStore(Store):
     singles = 5_000
 
     def open(self) -> None:
-        self.cache = diskcache.Cache(
+        self.map = diskcache.Cache(
             str(self.directory / "cache"),
             eviction_policy="none",
             sqlite_synchronous=0 if self.safety == CRASH else 2,
         )
 
     def close(self) -> None:
-        self.cache.close()
+        self.map.close()
 
-    def insert(self, keys: Sequence[str], values: Sequence[Value]) -> None:
-        cache = self.cache
-        for key, value in zip(keys, values, strict=True):
-            cache[key] = value
+    insert = ContainerStore.insert_plainly
 
     def insert_together(self, keys: Sequence[str], values: Sequence[Value]) -> None:
-        cache = self.cache
+        cache = self.map
         with cache.transact():
             for key, value in zip(keys, values, strict=True):
                 cache[key] = value
-
-    def count(self) -> int:
-        return len(self.cache)
-
-    def get(self, keys: Sequence[str]) -> None:
-        cache = self.cache
-        for key in keys:
-            cache[key]
-
-    def contains(self, keys: Sequence[str]) -> None:
-        cache = self.cache
-        for key in keys:
-            key in cache

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pmemobj
-from benchmarks.stores.base import CRASH, POWER, Store, Value
+from benchmarks.stores.base import CRASH, POWER, ListStore, Value
 from pmemobj.report import pool_info
 
 RESERVED = 4 << 30
 
 
-class PoolStore(Store):
+class PoolStore(ListStore):
     title = "pmemobj"
     settings: ClassVar[dict[str, str]] = {
         CRASH: "durability='process'",
@@ -35,15 +35,7 @@ class PoolStore(Store):
     def close(self) -> None:
         self.pool.close()
 
-    def insert(self, keys: Sequence[str], values: Sequence[Value]) -> None:
-        stored = self.map
-        for key, value in zip(keys, values, strict=True):
-            stored[key] = value
-
-    def append(self, values: Sequence[int]) -> None:
-        stored = self.list
-        for value in values:
-            stored.append(value)
+    insert = ListStore.insert_plainly
 
     def insert_together(self, keys: Sequence[str], values: Sequence[Value]) -> None:
         stored = self.map
@@ -53,24 +45,6 @@ class PoolStore(Store):
 
     def save(self, name: str, value: Any) -> None:
         self.root[name] = value
-
-    def count(self) -> int:
-        return len(self.map)
-
-    def get(self, keys: Sequence[str]) -> None:
-        stored = self.map
-        for key in keys:
-            stored[key]
-
-    def contains(self, keys: Sequence[str]) -> None:
-        stored = self.map
-        for key in keys:
-            key in stored
-
-    def index(self, positions: Sequence[int]) -> None:
-        stored = self.list
-        for position in positions:
-            stored[position]
 
     def iterate(self, name: str) -> None:
         for _ in self.root[name]:
