@@ -10,6 +10,7 @@ import math
 import numbers
 import pickle
 import threading
+import types
 from collections import namedtuple
 from collections.abc import Callable
 from decimal import Decimal
@@ -372,6 +373,8 @@ def test_views_are_live_sets(pool: Any) -> None:
         lambda x: x.keys() ^ {"a", "z"},
         lambda x: {"a", "z"} ^ x.keys(),
         lambda x: x.items() & [("a", 1), ("b", 5)],
+        lambda x: [["a", 1], ("a", 1), ("b", [])] & x.items(),
+        lambda x: frozenset([("a", 1), 5]) & x.items(),
         lambda x: x.items() | {("z", 0)},
         lambda x: x.items() - {("a", 1)},
         lambda x: x.items() ^ {("a", 1), ("z", 0)},
@@ -404,6 +407,19 @@ def test_views_are_live_sets(pool: Any) -> None:
         keys.mapping["x"] = 1
 
 
+class Bare(collections.abc.Mapping[str, int]):
+    """A mapping without operators."""
+
+    def __getitem__(self, key: str) -> int:
+        raise KeyError(key)
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 def test_operators_give_plain_dicts(pool: Any) -> None:
     d = make(pool, a=1, b=2)
     other = pool.new(PersistentDict, b=3)
@@ -414,6 +430,19 @@ def test_operators_give_plain_dicts(pool: Any) -> None:
         (d.copy(), {"a": 1, "b": 2}),
     ):
         assert type(result) is dict and list(result.items()) == list(expected.items())
+    for foreign in (
+        collections.OrderedDict(b=3),
+        collections.defaultdict(list, b=3),
+        collections.UserDict(b=3),
+        collections.ChainMap({"b": 3}, {"c": 4}),
+        types.MappingProxyType({"b": 3}),
+        Bare(),
+        5,
+    ):
+        for operate in (lambda x, y: x | y, lambda x, y: y | x):
+            mine = outcome(lambda y, o=operate: o(d, y), foreign)
+            plain = outcome(lambda y, o=operate: o({"a": 1, "b": 2}, y), foreign)
+            assert type(mine) is type(plain) and mine == plain
     same = d
     same |= other
     assert same is d and d == {"a": 1, "b": 3}

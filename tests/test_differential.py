@@ -120,10 +120,8 @@ LIST: dict[str, Callable[..., Any]] = {
     "count": lambda it, i, v, t: it.count(v),
     "extend": lambda it, i, v, t: it.extend(t),
     "iadd": lambda it, i, v, t: type(t) is Knowing or len(operator.iadd(it, t)),
-    "imul": lambda it, i, v, t: (
-        len(operator.imul(it, i)) if getattr(i, "value", i) not in (HUGE, -HUGE) else None
-    ),
-    "mul": lambda it, i, v, t: it * i if getattr(i, "value", i) != HUGE else None,
+    "imul": lambda it, i, v, t: len(operator.imul(it, i)),
+    "mul": lambda it, i, v, t: it * i,
     "mul knowing": lambda it, i, v, t: it * Knowing(),
     "add": lambda it, i, v, t: it + t,
     "contains": lambda it, i, v, t: v in it,

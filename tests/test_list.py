@@ -391,6 +391,10 @@ def test_methods_do_not_call_overridden_ones(pool: Any) -> None:
     assert a.pop() == 4
     a.sort(key=str)
     a.reverse()
+    for times in (2**100, -(2**100)):
+        with pytest.raises(OverflowError):
+            a *= times
+    assert PersistentList.__len__(a) == 6
     a *= 0
     assert a == [] and a.copy() == []
 

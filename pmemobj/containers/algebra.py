@@ -72,7 +72,8 @@ class SetAlgebra:
     def __rand__(self, other: Any) -> Any:
         if not self._p_operand(other):
             return NotImplemented
-        return _left(other).intersection(self._p_common(other))
+        common = self._p_common(other)
+        return other.intersection(common) if isinstance(other, (set, frozenset)) else set(common)
 
     def __ror__(self, other: Any) -> Any:
         if not self._p_operand(other):

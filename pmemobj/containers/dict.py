@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from types import GenericAlias
 from typing import Any, ClassVar, NoReturn
@@ -298,19 +298,18 @@ class PersistentDict(StoredTable):
     # -- operators -----------------------------------------------------------------------------
 
     def __or__(self, other: Any) -> Any:
-        """A plain dict of both one's items; those of the right operand win."""
-        if not isinstance(other, (dict, PersistentDict)):
-            return NotImplemented
-        result = dict(self._p_all("items"))
-        result.update(_pairs(other))
-        return result
+        """A plain dict of both one's items; those of the right operand win.
+
+        Or what a plain dict and *other*, if that is another mapping, give.
+        """
+        mine: Any = dict(self._p_all("items"))
+        if isinstance(other, PersistentDict):
+            return mine | dict(_pairs(other))
+        return mine | other if _has_operator(other, "__ror__") else NotImplemented
 
     def __ror__(self, other: Any) -> Any:
-        if not isinstance(other, (dict, PersistentDict)):
-            return NotImplemented
-        result = dict(_pairs(other))
-        result.update(self._p_all("items"))
-        return result
+        mine: Any = dict(self._p_all("items"))
+        return other | mine if _has_operator(other, "__or__") else NotImplemented
 
     def __ior__(self, other: Any) -> PersistentDict:
         PersistentDict.update(self, other)
@@ -363,6 +362,10 @@ class PersistentDict(StoredTable):
 
     def _p_plain_fill(self, shell: dict[Any, Any], children: list[Any]) -> None:
         shell.update(zip(children[::2], children[1::2], strict=True))
+
+
+def _has_operator(other: Any, name: str) -> bool:
+    return isinstance(other, dict) or (isinstance(other, Mapping) and hasattr(other, name))
 
 
 def _pairs(source: Any) -> list[tuple[Any, Any]]:

@@ -254,6 +254,7 @@ class PersistentList(StoredSequence):
         if not hasattr(type(times), "__index__"):
             return refuse_times(times)
         times = operator.index(times)
+        operator.mul((), times)  # raises OverflowError, as list does
         with self._p_mm.lock:
             if times <= 0:
                 PersistentList.clear(self)
