@@ -1,13 +1,15 @@
-"""Fixtures that the tests share."""
+"""Fixtures that the tests share, and what they counted."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from tally import TALLY, Ledger, since
 
 import pmemobj
 
@@ -40,3 +42,45 @@ def reopen(tmp_path: Path) -> Iterator[Callable[[Any], Any]]:
     yield again
     for pool in opened:
         pool.close()
+
+
+# -- what was counted: told with each test's report, so that it may have run in another process --
+
+before = pytest.StashKey[dict[str, int]]()
+LEDGER = Ledger()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tally", metavar="FILE", help="write what the tests counted, as JSON")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[before] = TALLY.numbers()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    item.user_properties.append(("tally", since(item.stash[before])))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    module = report.nodeid.partition("::")[0]
+    if report.failed:
+        LEDGER.add(module, {"failed": 1})
+    elif report.when == "call":
+        LEDGER.add(module, {report.outcome: 1})
+    if report.when == "teardown":
+        LEDGER.add(module, dict(report.user_properties).get("tally", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    total = LEDGER.total()
+    if any(total[name] for name in TALLY.numbers()):
+        terminalreporter.write_line(
+            f"crash tests: {total['points']} persist points, {total['images']} images opened, "
+            f"{total['kills']} processes killed, {total['failures']} failures injected, "
+            f"{total['interrupts']} interrupts, {total['damaged']} damaged pools"
+        )
+    if path := config.getoption("--tally"):
+        Path(path).write_text(json.dumps(LEDGER.modules, indent=1))

@@ -1,4 +1,4 @@
-"""Where the crash tests keep their pools, and what they counted."""
+"""Where the crash tests keep their pools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from laboratory import TALLY, Laboratory
+from laboratory import Laboratory
 
 MEMORY = Path("/dev/shm")
 ROOM = 1 << 30
@@ -29,12 +29,3 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def laboratory(directory: Path) -> Laboratory:
     return Laboratory(directory)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if any(vars(TALLY).values()):
-        terminalreporter.write_line(
-            f"crash tests: {TALLY.points} persist points, {TALLY.images} images opened, "
-            f"{TALLY.kills} processes killed, {TALLY.failures} failures injected, "
-            f"{TALLY.interrupts} interrupts, {TALLY.damaged} damaged pools"
-        )

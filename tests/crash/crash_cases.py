@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -298,6 +299,11 @@ SET_CASES = [
         lambda x: x.intersection_update([1, HEAPED]),
     ),
     Case("set intersection_update", set(range(40)), lambda x: x.intersection_update([1, 2, 3])),
+    Case(
+        "set symmetric_difference_update",
+        members(),
+        lambda x: x.symmetric_difference_update([1, "z", HEAPED]),
+    ),
     Case("set clear", members(), lambda x: x.clear()),
 ]
 
@@ -652,6 +658,14 @@ def allocate_and_free(pool: Any) -> None:
         mm.free(block)
 
 
+def copied(pool: Any) -> None:
+    """A snapshot: made beside the pool, and taken away again."""
+    copy = f"{pool.path}.copy"
+    pool.snapshot(copy)
+    os.unlink(copy)
+    pool.mm.persist(BLOB)
+
+
 SAME_CASES = [
     PoolCase("new without a home", library, lambda pool: pool.new(Account, HEAPED, 1, 2)),
     PoolCase("persisted without a home", library, lambda pool: pool.mm.persist((BLOB, [1]))),
@@ -661,6 +675,7 @@ SAME_CASES = [
     PoolCase("gc of cycles", library, lambda pool: pool.gc(), forget_cycles),
     PoolCase("gc of a custom cycle", library, lambda pool: pool.gc(), custom_cycle),
     PoolCase("check", library, lambda pool: pool.check() and pool.mm.persist(BLOB)),
+    PoolCase("snapshot", library, copied),
 ]
 
 

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tally import TALLY
+
 import pmemobj
 import pmemobj.pool as recovering
 from pmemobj._native import ffi, lib
@@ -38,20 +40,6 @@ POOL_SIZE = pmemobj.MIN_POOL_SIZE
 KINDS = ("kill", "cut", "mixed")
 LONG = bool(os.environ.get("PMEMOBJ_TEST_LONG"))
 
-
-@dataclass
-class Tally:
-    """What all laboratories of this session did."""
-
-    points: int = 0
-    images: int = 0
-    kills: int = 0
-    failures: int = 0
-    interrupts: int = 0
-    damaged: int = 0
-
-
-TALLY = Tally()
 
 # -- the content of a pool, in a form that is compared ----------------------------------------
 
@@ -133,11 +121,15 @@ def settle(pool: pmemobj.PersistentObjectPool) -> None:
 
 @dataclass
 class Image:
-    """One state of the file: the base image with some pages replaced."""
+    """One state of the file: the base image with some pages replaced.
+
+    *power*: of a session that promised to survive a power cut.
+    """
 
     kind: str
     point: int
     pages: dict[int, bytes]
+    power: bool = False
 
     def fingerprint(self) -> int:
         value = 0
@@ -194,9 +186,10 @@ class Scratch:
 class Watch:
     """Images of one pool's file at every persist point between start and stop."""
 
-    def __init__(self, path: Path, kinds: tuple[str, ...] = KINDS) -> None:
+    def __init__(self, path: Path, kinds: tuple[str, ...] = KINDS, power: bool = False) -> None:
         self.path = path
         self.kinds = kinds
+        self.power = power
         self.images: list[Image] = []
         self.points = 0
         self._random = random.Random(20)
@@ -224,6 +217,7 @@ class Watch:
         ffi.release(self._start)
         self._view.close()
         TALLY.points += self.points
+        TALLY.power_points += self.points if self.power else 0
         if self._errors:
             raise self._errors[0]
 
@@ -307,13 +301,15 @@ class Watch:
         pages = {n: page for n, page in pages.items() if page != self.base.page(n)}
         if self._last.get(kind) != pages:
             self._last[kind] = pages
-            self.images.append(Image(kind, self.points, pages))
+            self.images.append(Image(kind, self.points, pages, self.power))
 
 
 @contextmanager
-def watching(path: Path, kinds: tuple[str, ...] = KINDS) -> Iterator[Watch]:
+def watching(
+    path: Path, kinds: tuple[str, ...] = KINDS, power: bool = False
+) -> Iterator[Watch]:
     """Take images of the pool file *path* at every persist point of the block."""
-    watch = Watch(path, kinds)
+    watch = Watch(path, kinds, power)
     watch.start()
     try:
         yield watch
@@ -353,6 +349,10 @@ class Inspector:
     def open_image(self, base: Base, image: Image) -> pmemobj.PersistentObjectPool:
         self.scratch.become(base, image)
         TALLY.images += 1
+        TALLY.cut += image.kind == "cut"
+        TALLY.mixed += image.kind == "mixed"
+        TALLY.power_cut += image.power and image.kind == "cut"
+        TALLY.power_mixed += image.power and image.kind == "mixed"
         with sound_counts():
             return pmemobj.open(self.scratch.path)
 
@@ -438,7 +438,7 @@ class Laboratory:
             before = canonical(pool.root)
             settle(pool)
             states = [before]
-            with watching(self.path) as watch:
+            with watching(self.path, power=self.durability == "power") as watch:
                 steps = change(pool)
                 if isinstance(steps, Generator):
                     for _ in steps:

@@ -71,15 +71,26 @@ PUBLISHED = [
     "dict replace heaped",
     "set add int",
 ]
+POWERED = ["root replaced", "nested transactions", "several commits"]
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_words_that_are_synced_together(laboratory: Laboratory, name: str) -> None:
-    """Durability "power" waits for the disk once for a page of them."""
-    case = next(case for case in CONTAINER_CASES if case.name == name)
+@pytest.mark.parametrize(
+    "case", [case for case in CONTAINER_CASES if LONG or case.name in PUBLISHED], ids=by_name
+)
+def test_any_power_cut_leaves_before_or_after(laboratory: Laboratory, case: Case) -> None:
+    """Durability "power" waits for the disk once for a page of words that it publishes."""
     laboratory.durability = "power"
     states = laboratory.sweep(prepare_with(case), lambda pool: case.change(pool.root["x"]))
     assert states == expected(case)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in POOL_CASES if LONG or case.name in POWERED], ids=by_name
+)
+def test_any_power_cut_around_larger_steps(laboratory: Laboratory, case: PoolCase) -> None:
+    laboratory.durability = "power"
+    before, after = laboratory.sweep(case.prepare, case.change)
+    assert before != after
 
 
 @pytest.mark.parametrize("case", OBJECT_CASES + POOL_CASES, ids=by_name)
@@ -98,7 +109,7 @@ def test_any_crash_leaves_what_was_there(laboratory: Laboratory, case: PoolCase)
 
 
 def interrupted(laboratory: Laboratory, case: Case) -> tuple[Any, list[Image], tuple[Any, Any]]:
-    """The images of a process that died within *case*, in which there is something to undo."""
+    """The images of a process that died within *case*, and the states before and after it."""
     laboratory.create(prepare_with(case))
     pool = pmemobj.open(laboratory.path)
     with watching(laboratory.path, ("kill",)) as watch:
