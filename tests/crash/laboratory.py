@@ -305,9 +305,7 @@ class Watch:
 
 
 @contextmanager
-def watching(
-    path: Path, kinds: tuple[str, ...] = KINDS, power: bool = False
-) -> Iterator[Watch]:
+def watching(path: Path, kinds: tuple[str, ...] = KINDS, power: bool = False) -> Iterator[Watch]:
     """Take images of the pool file *path* at every persist point of the block."""
     watch = Watch(path, kinds, power)
     watch.start()
