@@ -84,7 +84,8 @@ def image_of(mm: Any, value: Any) -> Image | Encoded | None:
     """
     cls = type(value)
     nominated = cls in mm.pickled_types
-    if not nominated and cls.__module__.partition(".")[0] not in LIBRARIES:
+    module = cls.__module__
+    if not nominated and module not in _NEEDS and module.partition(".")[0] not in LIBRARIES:
         return None
     if "numpy" in sys.modules and not nominated:
         from_array: Any = import_module(_MODULES[lib.PMO_TYPE_ARRAY]).image

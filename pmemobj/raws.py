@@ -7,11 +7,13 @@ happens to the variables that led to them.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import failure, ffi, lib
+from pmemobj.errors import InvalidArgumentError
 from pmemobj.kinds import register_kind
 
 if TYPE_CHECKING:
@@ -66,7 +68,10 @@ class RawBytes:
 
         Raises:
             PoolFullError: no room.
+            InvalidArgumentError: more bytes than can be addressed.
         """
+        if length > sys.maxsize:
+            raise InvalidArgumentError(f"{length:,} bytes are more than can be addressed")
         out = ffi.new("uint64_t *")
         with mm.lock:
             mm.attend_if_needed()

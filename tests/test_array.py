@@ -653,3 +653,33 @@ def test_equal_numbers_are_one_key(pool: Any) -> None:
     assert pool.root[np.float32(2.5)] == "x"
     pool.root[np.str_("s")] = 1
     assert pool.root["s"] == 1
+
+
+def test_views_are_stored_as_arrays_of_their_own(pool: Any, reopen: Any) -> None:
+    pool.root = {"a": np.arange(12).reshape(3, 4)}
+    a = pool.root["a"]
+    views = [a[::2], a.T, a[:0], a[1], a[:, ::-1]]
+    expected = [view.copy() for view in views]
+    pool.root["views"] = views
+    pool.root["one"] = (a[1:], a)
+    a[:] = 0
+    del a, views
+    pool = reopen(pool)
+    for found, wanted in zip(pool.root["views"], expected, strict=True):
+        assert type(found) is PersistentArray
+        assert np.array_equal(found, wanted)
+    assert pool.root["one"][0].tolist() == [[4, 5, 6, 7], [8, 9, 10, 11]]
+    assert pool.root["one"][1] is pool.root["a"]
+
+
+def test_impossible_arrays_are_refused(pool: Any) -> None:
+    pool.root = {"a": np.arange(4)}
+    refused = pytest.raises(pmemobj.InvalidArgumentError)
+    with refused:
+        pool.new(PersistentArray, (3,), order="X")
+    with refused:
+        pool.new(PersistentArray, (10**30,))
+    with refused:
+        pool.root["a"].resize(2**62, 2**62)
+    assert pool.root["a"].tolist() == [0, 1, 2, 3]
+    assert pool.check()

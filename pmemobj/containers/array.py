@@ -651,6 +651,8 @@ def _zeros(mm: MemoryManager, shape: Any, dtype: Any, order: str) -> Any:
         raise InvalidTypeError(f"an array of dtype {dtype} has no bytes to be viewed")
     if min(shape, default=0) < 0:
         raise ValueError("negative dimensions are not allowed")
+    if order not in ("C", "F"):
+        raise InvalidArgumentError(f"order is 'C' or 'F', not {order!r}")
     size = math.prod(shape) * dtype.itemsize
     raw = RawBytes.create(mm, size)
     raw.fill(0, None, size)
