@@ -13,7 +13,8 @@ How caching stays right, in three rules:
   from then to the end of the transaction the cache keeps nothing.
 
 ``_p_moves`` tells iterators that something changed since they read ahead. An insertion or a
-replaced value counts 1, a removal ``REMOVAL``, the end of a transaction ``REFRESH``.
+replaced value counts 1, a removal ``REMOVAL``, the end of a transaction ``REFRESH``. Every
+change adds to it before it enters the core, with the lock or with the claim of csrc/turn.c.
 
 ``_p_change`` changes one element, without the lock where the core allows that (csrc/turn.c).
 """
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from pmemobj._native import ffi, lib
 from pmemobj.codecs import decode_batch
+from pmemobj.containers.ahead import Ahead, Watched
 from pmemobj.errors import DetachedObjectError, MissingAttributeError, MissingClassError
 from pmemobj.kinds import FRESH
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from pmemobj.transaction import NoCache
 
 __all__ = [
+    "AFTER_CHANGE",
     "BATCH",
     "BUSY",
     "CACHEABLE_PAYLOAD",
@@ -65,6 +68,7 @@ CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
 CACHEABLE_PAYLOAD = 4096  # bytes: a longer string is decoded anew at every read
 FIRST_READ = 16  # elements that an iterator reads ahead at first
 LARGEST_READ = 8192  # and at most
+AFTER_CHANGE = 4  # and when something was changed
 UNCACHED = 1 << 63  # the weight of what no cache keeps
 LONG_REPR = 1000  # characters
 REMOVAL = 1 << 32  # what a removal adds to _p_moves
@@ -281,6 +285,27 @@ class Stored:
             if len(cache) >= CACHE_LIMIT:
                 cache.clear()
             cache[key] = value
+
+    def _p_watch(self, values: list[Any], moves: int) -> Ahead:
+        """What was read when ``_p_moves`` was *moves* is given out until something changes.
+
+        The caller holds the lock and has entered the core since it took it; it calls
+        _p_unwatch at the end.
+        """
+        ahead = Ahead(values)
+        now = self._p_moves
+        if type(now) is not Watched:
+            now = Watched(now, [])
+            _set_moves(self, now)
+        now.runs.append(ahead)
+        if now != moves:
+            ahead.take_back()
+        return ahead
+
+    def _p_unwatch(self, ahead: Ahead) -> None:
+        now = self._p_moves
+        if type(now) is Watched and ahead in now.runs:
+            now.runs.remove(ahead)
 
     def _check(self) -> None:
         """Verify every invariant of the stored object.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from operator import length_hint
+from itertools import chain
 from typing import Any, ClassVar
 
 from pmemobj._native import ffi, lib
 from pmemobj.containers.base import (
+    AFTER_CHANGE,
     BATCH,
     FIRST_READ,
     LARGEST_READ,
@@ -143,42 +144,50 @@ class StoredSequence(Stored):
         return self._p_walk(0, sys.maxsize)
 
     def _p_walk(self, place: int, stop: int) -> Iterator[Any]:
+        return chain.from_iterable(self._p_runs(place, stop))
+
+    def _p_runs(self, place: int, stop: int) -> Iterator[Iterator[Any]]:
         limit = FIRST_READ
         while place < stop:
-            moves = self._p_moves
-            values = self._p_read(place, min(limit, stop - place))
-            if not values:
-                return
-            limit = min(4 * limit, LARGEST_READ)
-            ahead = iter(values)
-            for value in ahead:
-                yield value
-                if self._p_moves != moves:
-                    limit = 4
-                    break
-            place += len(values) - length_hint(ahead)
+            with self._p_mm.lock:
+                moves = self._p_moves
+                values = self._p_read(place, min(limit, stop - place))
+                if not values:
+                    return
+                ahead = self._p_watch(values, moves)
+            try:
+                yield ahead.given
+            finally:
+                self._p_unwatch(ahead)
+            limit = AFTER_CHANGE if ahead.taken else min(4 * limit, LARGEST_READ)
+            place += ahead.consumed()
 
     def __reversed__(self) -> Iterator[Any]:
         """Elements from the last to the first."""
         return self._p_walk_back(self._p_length())
 
     def _p_walk_back(self, place: int) -> Iterator[Any]:
+        return chain.from_iterable(self._p_runs_back(place))
+
+    def _p_runs_back(self, place: int) -> Iterator[Iterator[Any]]:
         limit = FIRST_READ
         while place > 0:
-            moves = self._p_moves
-            start = max(0, place - limit)
-            values = self._p_range(start, place)
-            if start + len(values) < place:
-                if self._p_length() < place:
-                    return
-                continue
-            limit = min(4 * limit, LARGEST_READ)
-            while values:
-                place -= 1
-                yield values.pop()
-                if self._p_moves != moves:
-                    limit = 4
-                    break
+            with self._p_mm.lock:
+                moves = self._p_moves
+                start = max(0, place - limit)
+                values = self._p_range(start, place)
+                if start + len(values) < place:
+                    if self._p_length() < place:
+                        return
+                    continue
+                values.reverse()
+                ahead = self._p_watch(values, moves)
+            try:
+                yield ahead.given
+            finally:
+                self._p_unwatch(ahead)
+            limit = AFTER_CHANGE if ahead.taken else min(4 * limit, LARGEST_READ)
+            place -= ahead.consumed()
 
     def __contains__(self, value: Any) -> bool:
         """Is an element equal to *value*? O(n)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import length_hint
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pmemobj._native import ffi, lib
@@ -286,11 +286,11 @@ class StoredTable(Stored):
 
     def _p_walk(self, what: str) -> Iterator[Any]:
         """Iterate over "keys", "values" or "items", reading ahead."""
-        return self._p_forwards(what, self._p_moves, self._p_length())
+        return chain.from_iterable(self._p_runs(what, self._p_moves, self._p_length()))
 
-    def _p_forwards(self, what: str, moves: int, size: int) -> Iterator[Any]:
+    def _p_runs(self, what: str, moves: int, size: int) -> Iterator[Iterator[Any]]:
         for page, entries, now in self._p_pages_from(what, moves, size):
-            yield from self._p_yield(page, entries, what, now, size)
+            yield from self._p_given(page, entries, what, now, size)
 
     def _p_pages_of(self, what: str) -> Iterator[list[Any]]:
         """As _p_walk, but run for run."""
@@ -315,9 +315,9 @@ class StoredTable(Stored):
                 yield page, entries, moves
 
     def _p_walk_back(self, what: str) -> Iterator[Any]:
-        return self._p_backwards(what, self._p_moves, self._p_length())
+        return chain.from_iterable(self._p_runs_back(what, self._p_moves, self._p_length()))
 
-    def _p_backwards(self, what: str, moves: int, size: int) -> Iterator[Any]:
+    def _p_runs_back(self, what: str, moves: int, size: int) -> Iterator[Iterator[Any]]:
         self._p_unchanged(moves, size, None)
         place, limit = self._p_used(), FIRST_READ
         page = None
@@ -335,7 +335,7 @@ class StoredTable(Stored):
             place, limit = max(0, place - limit), min(4 * limit, LARGEST_READ)
             for page, entries in reversed(pages):
                 entries.reverse()
-                yield from self._p_yield(page, entries, what, moves, size, backwards=True)
+                yield from self._p_given(page, entries, what, moves, size, backwards=True)
         self._p_unchanged(moves, size, page)
 
     def _p_entries(self, page: Page, what: str) -> list[Any]:
@@ -346,7 +346,7 @@ class StoredTable(Stored):
             return page.values.values(mm)
         return list(zip(page.keys.values(mm), page.values.values(mm), strict=True))
 
-    def _p_yield(
+    def _p_given(
         self,
         page: Page,
         entries: list[Any],
@@ -354,23 +354,33 @@ class StoredTable(Stored):
         moves: int,
         size: int,
         backwards: bool = False,
+    ) -> Iterator[Iterator[Any]]:
+        """Runs of what was read ahead; values that have been replaced since are read again."""
+        while entries:
+            with self._p_mm.lock:
+                lib.pmo_claim(self._p_mm.ctx)
+                ahead = self._p_watch(entries, moves)
+            try:
+                yield ahead.given
+            finally:
+                self._p_unwatch(ahead)
+            if self._p_moves == moves:
+                return
+            moves = self._p_unchanged(moves, size, page)
+            entries = ahead.taken
+            if what != "keys":
+                yield self._p_again(page, len(entries), what, moves, size, backwards)
+                return
+
+    def _p_again(
+        self, page: Page, left: int, what: str, moves: int, size: int, backwards: bool
     ) -> Iterator[Any]:
-        """Yield what was read ahead; values that have been replaced since are read again."""
-        ahead = iter(entries)
-        for entry in ahead:
-            yield entry
-            if self._p_moves != moves:
-                moves = self._p_unchanged(moves, size, page)
-                if what != "keys":
-                    break
-        else:
-            return
-        place = len(entries) - length_hint(ahead)
+        """The last *left* entries of a page, one by one."""
         with self._p_mm.lock:
             keys = page.keys.values(self._p_mm)
         if backwards:
             keys.reverse()
-        for key in keys[place:]:
+        for key in keys[len(keys) - left :]:
             value = self._p_lookup(key)
             if value is MISSING:
                 raise RuntimeError(f"{self._p_noun} keys changed during iteration")
