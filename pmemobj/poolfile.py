@@ -230,11 +230,14 @@ def full_path(path: str | os.PathLike[str]) -> str:
     """
     try:
         name = os.fsdecode(path)
+        encoded = os.fsencode(name)
     except TypeError:
         raise InvalidTypeError(
             f"a pool's filename must be a path, not {type(path).__name__}"
         ) from None
-    if not name or "\0" in name:
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"{path!r} is no path: {error}") from None
+    if not encoded or b"\0" in encoded:
         raise InvalidArgumentError(f"{name!r} is no path")
     return os.path.abspath(name)
 

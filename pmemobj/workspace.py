@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pmemobj.containers.dict import PersistentDict
 from pmemobj.display import html, text
 from pmemobj.display.settings import settings
-from pmemobj.errors import WorkspaceNameError, WorkspaceRootError
+from pmemobj.errors import InvalidTypeError, WorkspaceNameError, WorkspaceRootError
+from pmemobj.pool import PersistentObjectPool
 from pmemobj.report import workspace_summary
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         PersistentDictKeys,
         PersistentDictValues,
     )
-    from pmemobj.pool import PersistentObjectPool
 
 __all__ = ["Workspace"]
 
@@ -43,6 +43,7 @@ class Workspace:
 
     Raises:
         WorkspaceRootError: the pool's root is something else than a PersistentDict.
+        InvalidTypeError: *pool* is no pool.
     """
 
     __slots__ = ("__weakref__", "_name", "_pool")
@@ -51,6 +52,8 @@ class Workspace:
     _pool: PersistentObjectPool
 
     def __init__(self, pool: PersistentObjectPool, name: str = "ws") -> None:
+        if not isinstance(pool, PersistentObjectPool):
+            raise InvalidTypeError(f"a workspace needs an open pool, not {type(pool).__name__}")
         _root_dict(pool)
         object.__setattr__(self, "_pool", pool)
         object.__setattr__(self, "_name", name)

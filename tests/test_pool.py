@@ -159,9 +159,9 @@ def test_a_filename_that_is_none(name: Any) -> None:
             use(name)
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", b""])
+@pytest.mark.parametrize("name", ["", "a\0b", b"", "a\ud800b"])
 def test_a_filename_that_cannot_be(name: Any) -> None:
-    for use in (pmemobj.open, pmemobj.create):
+    for use in (pmemobj.open, pmemobj.create, pmemobj.check):
         with pytest.raises(pmemobj.InvalidArgumentError, match="path"):
             use(name)
 

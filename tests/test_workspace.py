@@ -9,6 +9,7 @@ import pytest
 import pmemobj
 from pmemobj.display.text import render
 from pmemobj.errors import (
+    InvalidTypeError,
     PoolClosedError,
     UnstorableError,
     WorkspaceNameError,
@@ -87,6 +88,12 @@ def test_a_root_of_another_kind_is_refused_with_advice(path):
         assert list(pool.root) == [1, 2]
         pool.root = {"old": pool.root}
         assert list(Workspace(pool).old) == [1, 2]
+
+
+@pytest.mark.parametrize("pool", [None, 3, "path", {}])
+def test_a_workspace_needs_a_pool(pool):
+    with pytest.raises(InvalidTypeError, match=type(pool).__name__):
+        Workspace(pool)
 
 
 @pytest.mark.parametrize("name", ["items", "pool", "new", "transaction", "_pool", "__dict__"])
