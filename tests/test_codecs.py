@@ -639,14 +639,17 @@ def test_a_module_that_fails_to_import_is_missing(
 
 
 def test_a_zone_without_data_is_missing() -> None:
-    tag, number, data = encode_or_fail(datetime(2024, 1, 1, tzinfo=BERLIN))
-    zone = encode_or_fail(BERLIN)
-    for form in (
-        (zone[0], zone[1], zone[2].replace(b"Berlin", b"Xerlin")),
-        (tag, number, data.replace(b"Berlin", b"Xerlin")),
-        (codecs.TIME, 22, encode_or_fail(time(1, tzinfo=BERLIN))[2].replace(b"Berlin", b"Xerlin")),
+    for value in (
+        BERLIN,
+        datetime(2024, 1, 1, tzinfo=BERLIN),
+        datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN),
+        time(1, tzinfo=BERLIN),
     ):
+        tag, number, data = encode_or_fail(value)
+        form = (tag, number, data.replace(b"Berlin", b"Xerlin"))
+        canon = full_canon(value).replace(b"Berlin", b"Xerlin")
         missing = decode(*form)
+        assert full_canon(missing) == canon
         assert isinstance(missing, Missing)
         assert encode(missing)[2] == form[2]  # type: ignore[index]
         assert encode_key(missing)[3]  # type: ignore[index]

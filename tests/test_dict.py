@@ -11,6 +11,7 @@ import numbers
 import pickle
 import threading
 import types
+import zoneinfo
 from collections import namedtuple
 from collections.abc import Callable
 from decimal import Decimal
@@ -222,6 +223,22 @@ def test_objects_are_keys_by_identity(pool: Any, reopen: Any, tmp_path: Path) ->
             d["x"] = [foreign]
     finally:
         other.close()
+
+
+def test_keys_whose_zone_has_no_data(pool: Any, monkeypatch: Any) -> None:
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    when = datetime.datetime(2024, 10, 27, 1, 30, tzinfo=zone)
+    d = make(pool, {when: 1, zone: 2, (when, 1): 3})
+
+    def no_data(key: str) -> None:
+        raise zoneinfo.ZoneInfoNotFoundError(key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zoneinfo, "ZoneInfo", no_data)
+        keys = list(d)
+        assert "missing" in repr(keys[0]) and [d[key] for key in keys] == [1, 2, 3]
+        assert d.popitem() == (keys[2], 3) and len(d) == 2
+    assert d == {when: 1, zone: 2}
 
 
 def test_tuples_with_objects_are_keys(pool: Any, reopen: Any, tmp_path: Path) -> None:

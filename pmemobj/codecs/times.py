@@ -1,15 +1,25 @@
-"""Codecs of the datetime module: naive and aware, fold kept, microseconds exact."""
+"""Codecs of the datetime module: naive and aware, fold kept, microseconds exact.
+
+A payload with the key of a zone ends with the value's canonical bytes, so that a placeholder for
+a zone without data is still the same key.
+"""
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from struct import Struct
 
+from pmemobj.codecs.missing import Missing
 from pmemobj.codecs.registry import Encoded, register
 from pmemobj.codecs.tags import DATE, DATETIME, TIME, TIMEDELTA
-from pmemobj.codecs.wire import Reader, pack_int
+from pmemobj.codecs.wire import Reader, pack_bytes, pack_int
 from pmemobj.codecs.zones import NoZoneError, missing_zone, pack_zone, read_zone
 from pmemobj.errors import PoolCorruptedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _DATE = Struct("<HBB")
 _TIME = Struct("<BBBIB")
@@ -27,6 +37,25 @@ def _pack_time(value: datetime | time) -> bytes:
     return _TIME.pack(value.hour, value.minute, value.second, value.microsecond, value.fold)
 
 
+def _pack_aware(value: datetime | time, canonical: Callable[[Any], bytes]) -> bytes:
+    data = _pack_time(value) + pack_zone(value.tzinfo)
+    named = value.tzinfo is not None and type(value.tzinfo) is not timezone
+    return data + pack_bytes(canonical(value)) if named else data
+
+
+def _read_zone(reader: Reader, tag: int, payload: bytes) -> tzinfo | Missing | None:
+    try:
+        zone = read_zone(reader)
+    except NoZoneError as error:
+        canon = reader.sized()
+        reader.end()
+        return missing_zone(tag, payload, error, canon)
+    if zone is not None and type(zone) is not timezone:
+        reader.sized()
+    reader.end()
+    return zone
+
+
 def encode_date(value: date) -> Encoded:
     return DATE, _DATE.size, _pack_date(value)
 
@@ -36,7 +65,7 @@ def decode_date(payload: bytes) -> date:
 
 
 def encode_datetime(value: datetime) -> Encoded:
-    data = _pack_date(value) + _pack_time(value) + pack_zone(value.tzinfo)
+    data = _pack_date(value) + _pack_aware(value, canonical_datetime)
     return DATETIME, len(data), data
 
 
@@ -44,29 +73,23 @@ def decode_datetime(payload: bytes) -> object:
     reader = Reader(payload)
     year, month, day = _DATE.unpack(reader.take(_DATE.size))
     hour, minute, second, microsecond, fold = _TIME.unpack(reader.take(_TIME.size))
-    try:
-        zone = read_zone(reader)
-    except NoZoneError as error:
-        reader.end()
-        return missing_zone(DATETIME, payload, error, None)
-    reader.end()
+    zone = _read_zone(reader, DATETIME, payload)
+    if isinstance(zone, Missing):
+        return zone
     return datetime(year, month, day, hour, minute, second, microsecond, zone, fold=fold)
 
 
 def encode_time(value: time) -> Encoded:
-    data = _pack_time(value) + pack_zone(value.tzinfo)
+    data = _pack_aware(value, canonical_time)
     return TIME, len(data), data
 
 
 def decode_time(payload: bytes) -> object:
     reader = Reader(payload)
     hour, minute, second, microsecond, fold = _TIME.unpack(reader.take(_TIME.size))
-    try:
-        zone = read_zone(reader)
-    except NoZoneError as error:
-        reader.end()
-        return missing_zone(TIME, payload, error, None)
-    reader.end()
+    zone = _read_zone(reader, TIME, payload)
+    if isinstance(zone, Missing):
+        return zone
     return time(hour, minute, second, microsecond, tzinfo=zone, fold=fold)
 
 

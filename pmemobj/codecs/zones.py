@@ -75,7 +75,7 @@ def read_zone(reader: Reader) -> tzinfo | None:
         raise NoZoneError(key, f"{type(error).__name__}: {error}") from error
 
 
-def missing_zone(tag: int, payload: bytes, error: NoZoneError, canon: bytes | None) -> Missing:
+def missing_zone(tag: int, payload: bytes, error: NoZoneError, canon: bytes) -> Missing:
     """A placeholder for a value that needs a time zone without data."""
     return Missing(
         tag,
