@@ -265,6 +265,8 @@ class ValueKeeper(ObjectKeeper):
             return self.resurrect_offset(value.number, value.type)
         if tag >= _FIRST_PAYLOAD:
             number = value.number
+            if self.closed:  # by a signal handler: the payload is gone
+                self.raise_unless_usable()
             return self.leaf(tag, number, ffi.unpack(value.data, number) if number else b"")
         return self.leaf(tag, value.number, b"")
 

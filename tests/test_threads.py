@@ -272,3 +272,89 @@ def test_a_signal_handler_while_dead_handles_are_released(pool: Pool, keeps: boo
         if points < step:
             break
     assert points < step, "every point was tried"
+
+
+def at_each_point(prepare: Callable[[], object], work: Callable[[], object], come: Any) -> None:
+    """Do *work* again and again; *come* comes in between, each time at a later point."""
+    for step in range(1, 5000):
+        prepare()
+        points = 0
+
+        def handler(frame: Any, event: str, called: Any) -> None:
+            nonlocal points
+            points += event in ("call", "c_return")
+            if points == step:  # noqa: B023
+                sys.setprofile(None)
+                come()
+
+        sys.setprofile(handler)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
+        if points < step:
+            return
+    pytest.fail("not every point was tried")
+
+
+@pytest.mark.parametrize("name", ["list", "dict", "ahead", "object"])
+def test_a_signal_handler_changes_what_is_being_read(pool: Pool, name: str) -> None:
+    keys = [f"k{i}" for i in range(40)]
+    pool.root = {"list": [0], "dict": {}, "ahead": {}, "object": pool.new(Counter)}
+    stored = pool.root[name]
+
+    def write(value: str) -> None:
+        if name == "list":
+            stored[0] = value
+        elif name == "object":
+            stored.value = value
+        else:
+            stored.update(dict.fromkeys(keys, value))
+
+    def read() -> Any:
+        if name == "list":
+            return stored[0]
+        if name == "object":
+            return stored.value
+        if name == "dict":
+            return stored["k5"]
+        return [stored[key] for key in keys][20]
+
+    def prepare() -> None:
+        write("old" * 20)
+        stored._p_refresh()
+
+    def come() -> None:
+        write("new" * 20)
+        found.append(None)
+
+    def work() -> None:
+        assert read() in ("old" * 20, "new" * 20)
+        if found:
+            assert read() == "new" * 20
+        found.clear()
+
+    found: list[None] = []
+    at_each_point(prepare, work, come)
+
+
+def test_a_signal_handler_closes_the_pool_that_is_being_read(tmp_path: Any) -> None:
+    path = tmp_path / "test.pmem"
+    with pmemobj.create(path) as pool:
+        pool.root = ["text" * 100]
+    pools: list[Pool] = []
+
+    def prepare() -> None:
+        pools[:] = [pmemobj.open(path)]
+        roots[:] = [pools[0].root]
+
+    def work() -> None:
+        try:
+            assert roots[0][0] == "text" * 100
+        except pmemobj.PoolClosedError:
+            pass
+        sys.setprofile(None)
+        pools[0].close()
+
+    roots: list[Any] = []
+    at_each_point(prepare, work, lambda: pools[0].close())

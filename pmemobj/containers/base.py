@@ -8,7 +8,8 @@ How caching stays right, in three rules:
 
 * a mutator that returns, or raises, has removed what it changed from ``_p_cache``, or put the
   new value there if nothing else was changed meanwhile;
-* a reader fills ``_p_cache`` only while it holds the manager's lock;
+* a reader fills ``_p_cache`` only while it holds the manager's lock, and only if no signal handler
+  has changed the object since the core was asked;
 * at the first change inside an explicit transaction the manager calls ``_p_suspend``:
   from then to the end of the transaction the cache keeps nothing.
 
@@ -42,6 +43,7 @@ __all__ = [
     "BUSY",
     "CACHEABLE_PAYLOAD",
     "CACHE_LIMIT",
+    "CHANGED",
     "CLASS_DEFINED",
     "DETACHED",
     "FIRST_READ",
@@ -107,6 +109,7 @@ class _Missing:
 
 
 MISSING: Any = _Missing()
+CHANGED: Any = _Missing()
 
 
 class _Detached:
@@ -278,13 +281,30 @@ class Stored:
         ):
             cache[key] = value
 
-    def _p_remember(self, key: Any, value: Any, size: int) -> None:
-        """Cache a value that was just read, whose payload has *size* bytes. Holds the lock."""
+    def _p_decode(self, read: Any, moves: int) -> Any:
+        """The value in a ``pmo_value *`` that the core has filled, or CHANGED. Holds the lock.
+
+        CHANGED: ``_p_moves`` is no longer *moves*, as it was when the core was asked. A signal
+        handler or a ``__del__`` changed the object meanwhile: what was read may be torn.
+        """
+        try:
+            value = self._p_mm.decode(read)
+        except Exception:
+            if self._p_moves == moves:
+                raise
+            return CHANGED
+        return value if self._p_moves == moves else CHANGED
+
+    def _p_remember(self, key: Any, value: Any, size: int, moves: int) -> None:
+        """Cache a value that was just read, whose payload has *size* bytes. Holds the lock.
+
+        *moves*: as for ``_p_decode``.
+        """
         if size <= CACHEABLE_PAYLOAD:
-            cache = self._p_cache
-            if len(cache) >= CACHE_LIMIT:
-                cache.clear()
-            cache[key] = value
+            if len(self._p_cache) >= CACHE_LIMIT:
+                self._p_cache.clear()
+            if self._p_moves == moves:  # the last: from here on nothing can come between
+                self._p_cache[key] = value
 
     def _p_watch(self, values: list[Any], moves: int) -> Ahead:
         """What was read when ``_p_moves`` was *moves* is given out until something changes.

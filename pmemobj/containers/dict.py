@@ -156,6 +156,7 @@ class PersistentDict(StoredTable):
         """Cache the entries from position *place* on, and remember which key comes after them."""
         mm = self._p_mm
         with mm.lock:
+            moves = self._p_moves
             page = self._p_page(place, place + _RUN, True)
             cache = self._p_cache
             cache.pop(_AHEAD, None)
@@ -166,10 +167,10 @@ class PersistentDict(StoredTable):
             if len(cache) + page.keys.length >= CACHE_LIMIT:
                 cache.clear()
             for key, value in self._p_entries(page, "items"):
-                if type(key) in CACHED_KEYS:
+                if type(key) in CACHED_KEYS and self._p_moves == moves:
                     cache[key] = value
             following = self._p_page(page.next, page.next + FIRST_READ, False).keys.values(mm)
-            if following:
+            if following and self._p_moves == moves:
                 cache[_AHEAD] = (following[0], page.next)
 
     def __iter__(self) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from pmemobj.containers.attributes import (
     instance_dict,
 )
 from pmemobj.containers.base import (
+    CHANGED,
     FIRST_READ,
     MISSING,
     PlainObject,
@@ -120,18 +121,22 @@ class PersistentObject(Instance, metaclass=ObjectType):
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            read = mm.value
-            status = lib.pmo_table_find(mm.ctx, self._p_off, STR, len(data), data, b"", 0, read)
+            read, length, moves = mm.value, len(data), self._p_moves
+            status = lib.pmo_table_find(mm.ctx, self._p_off, STR, length, data, b"", 0, read)
             if status:
                 if status == lib.PMO_EMISSING:
                     return MISSING
                 mm.finish(status, self)
             size = 0 if read.tag < lib.PMO_STR else read.number
-            value = mm.decode(read)
+            value = self._p_decode(read, moves)
+            if value is CHANGED:
+                return self._p_load(name)
             if size <= CACHEABLE and type(self._p_cache) is dict:
                 cls = type(self)
                 if name in cls._p_pooled or admit(cls, name):
-                    instance_dict(self)[name] = value
+                    kept = instance_dict(self)
+                    if self._p_moves == moves:  # the last: nothing can come between
+                        kept[name] = value
         return value
 
     def __getattr__(self, name: str) -> Any:

@@ -12,6 +12,7 @@ from pmemobj._native import ffi, lib
 from pmemobj.containers.base import (
     AFTER_CHANGE,
     BATCH,
+    CHANGED,
     FIRST_READ,
     LARGEST_READ,
     MISSING,
@@ -76,7 +77,7 @@ class StoredSequence(Stored):
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            read = mm.value
+            read, moves = mm.value, self._p_moves
             try:
                 status = lib.pmo_sequence_get(mm.ctx, self._p_off, index, read)
             except OverflowError:
@@ -86,9 +87,11 @@ class StoredSequence(Stored):
                     raise self._p_out_of_range()
                 mm.finish(status, self)
             size = self._p_weight(read)
-            value = mm.decode(read)
+            value = self._p_decode(read, moves)
+            if value is CHANGED:
+                return self._p_load(index)
             if index >= 0:
-                self._p_remember(index, value, size)
+                self._p_remember(index, value, size, moves)
         return value
 
     def _p_read(self, start: int, limit: int) -> list[Any]:

@@ -12,6 +12,7 @@ from pmemobj.codecs.leaves import encode_str
 from pmemobj.containers.base import (
     BATCH,
     BUSY,
+    CHANGED,
     FIRST_READ,
     LARGEST_READ,
     MISSING,
@@ -89,18 +90,18 @@ class StoredTable(Stored):
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            read = mm.value
-            status = lib.pmo_table_find(
-                mm.ctx, self._p_off, tag, number, data, canon, len(canon), read
-            )
+            read, length, moves = mm.value, len(canon), self._p_moves
+            status = lib.pmo_table_find(mm.ctx, self._p_off, tag, number, data, canon, length, read)
             if status:
                 if status == lib.PMO_EMISSING:
                     return MISSING
                 mm.finish(status, self)
             size = self._p_weight(read)
-            value = mm.decode(read)
+            value = self._p_decode(read, moves)
+            if value is CHANGED:
+                return self._p_find(encoded, key)
             if type(key) in CACHED_KEYS:
-                self._p_remember(key, value, size)
+                self._p_remember(key, value, size, moves)
         return value
 
     def _p_lookup(self, key: Any) -> Any:
