@@ -169,6 +169,8 @@ class PersistentObjectPool:
 
     def _open(self, policy: int, reservation: int, own: bool, allow_pickle: bool | None) -> None:
         try:
+            if self._scratch is None:
+                self._file.allocate()
             self.mm = MemoryManager(self._file.open(policy, reservation))
         except BaseException:
             if self._scratch is not None:

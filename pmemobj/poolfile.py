@@ -127,6 +127,29 @@ class PoolFile(NamedTuple):
                 os.chmod(folder, mode | (mode & 0o444) >> 2)
             self.sync_folders()
 
+    def allocate(self) -> None:
+        """Have disk blocks for all of the pool: a store where one is missing would be fatal.
+
+        A snapshot has holes, and a copy may have some. What somebody else has open is left alone.
+
+        Raises:
+            PoolSystemError: the disk has no room for them.
+        """
+        try:
+            for name in self.files():
+                status = os.stat(name)
+                if 512 * status.st_blocks < status.st_size:
+                    _fill_holes(name, status)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                return  # opening tells why it cannot be written
+            raise PoolSystemError(
+                errno.ENOSPC,
+                "no room on the disk for the blocks that this sparse copy of a pool does not have "
+                "yet: free some, or look at it with scratch=True",
+                self.path,
+            ) from None
+
     def open(self, policy: int, reservation: int = RESERVATION) -> object:
         """Open the pool in the core; gives the ``pmo_pool *``.
 
@@ -194,6 +217,15 @@ class PoolFile(NamedTuple):
                     self.path,
                 )
         return _about(failure(status, info=info), self.path)
+
+
+def _fill_holes(name: str, status: os.stat_result) -> None:
+    space = os.statvfs(name)
+    if space.f_bfree * space.f_frsize < status.st_size - 512 * status.st_blocks:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # without taking what there is
+    with open(name, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.posix_fallocate(file.fileno(), 0, status.st_size)
 
 
 def _about(error: Exception, path: str) -> Exception:

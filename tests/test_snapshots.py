@@ -617,6 +617,31 @@ def test_a_disk_without_room_for_the_pool(
     assert not (copy.parent / "other.pmem").exists()
 
 
+@both
+def test_an_opened_snapshot_has_all_its_blocks(
+    live: pmemobj.PersistentObjectPool, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store to a page without a block kills the process when the disk is full."""
+    live.snapshot(copy)
+    live.close()
+    sparse = [file.stat().st_blocks for file in files(copy)]
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", fail)
+        with pytest.raises(pmemobj.PoolSystemError, match="scratch=True"):
+            pmemobj.open(copy)
+        with pmemobj.open(copy, scratch=True) as pool:
+            assert pool.root["set"] == CONTENT["set"]
+    assert [file.stat().st_blocks for file in files(copy)] == sparse
+    with pmemobj.open(copy) as pool:
+        assert pool.root["set"] == CONTENT["set"]
+        for file in files(copy):
+            assert 512 * file.stat().st_blocks >= file.stat().st_size
+
+
 # ---- drafts ----
 
 
