@@ -323,6 +323,7 @@ def test_a_signal_handler_changes_what_is_being_read(pool: Pool, name: str) -> N
     def prepare() -> None:
         write("old" * 20)
         stored._p_refresh()
+        found.clear()
 
     def come() -> None:
         write("new" * 20)
@@ -332,7 +333,6 @@ def test_a_signal_handler_changes_what_is_being_read(pool: Pool, name: str) -> N
         assert read() in ("old" * 20, "new" * 20)
         if found:
             assert read() == "new" * 20
-        found.clear()
 
     found: list[None] = []
     at_each_point(prepare, work, come)
