@@ -70,6 +70,12 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LAYOUT = b"pmemobj-python"
 _SET_NAME = "pool.set"
 PARTS_NAME = "parts"
+_COMPANION = b"_r0_p0_badblocks.txt"
+"""What libpmemobj adds to a name when it looks for a file of its own beside a pool."""
+
+_LONGEST_PATH = 4091
+"""Bytes: Linux's limit, less four more digits of a part's number in that name."""
+
 _SIGNATURE = b"PMEMOBJ\0"
 _IDENTITY_AT = 24
 _IDENTITY_SIZE = 16
@@ -89,6 +95,10 @@ class PoolFile(NamedTuple):
     path: str
     parts: str | None = None
 
+    @classmethod
+    def at(cls, path: str, elastic: bool) -> PoolFile:
+        return cls(path, os.path.join(path, PARTS_NAME) if elastic else None)
+
     @property
     def target(self) -> str:
         if self.parts is None:
@@ -98,6 +108,28 @@ class PoolFile(NamedTuple):
     @property
     def elastic(self) -> bool:
         return self.parts is not None
+
+    def require_short_name(self) -> None:
+        """Refuse a place whose name is too long for libpmemobj to open a pool there.
+
+        Raises:
+            PoolSystemError
+            OSError: as the operating system says of the directory.
+        """
+        folder, name = os.path.split(os.fsencode(self.path))
+        if self.parts is None:
+            name += _COMPANION
+        over = max(
+            len(name) - os.pathconf(folder, "PC_NAME_MAX"),
+            len(os.fsencode(self.target) + _COMPANION) - _LONGEST_PATH,
+        )
+        if over > 0:
+            raise PoolSystemError(
+                errno.ENAMETOOLONG,
+                f"{os.strerror(errno.ENAMETOOLONG)}, by {over} bytes: libpmemobj, when it opens a "
+                "pool, looks for files beside it with longer names",
+                self.path,
+            )
 
     def files(self) -> list[str]:
         """The pool's data files, in order."""
@@ -160,14 +192,17 @@ class PoolFile(NamedTuple):
         Raises:
             PoolLockedError, PoolPermissionError, NotAPoolError, LayoutError, PoolSystemError
         """
-        if self.parts is not None:
-            # The directory may have been moved since.
-            try:
+        try:
+            self.require_short_name()
+            if self.parts is not None:
+                # The directory may have been moved since.
                 reserved = max(_affordable(reservation), 2 * _bytes_of(self.files()))
                 self._drop_unfinished_part()
                 _write_set(self, reserved)
-            except OSError as error:
-                raise from_system(error, self.path) from None
+        except PoolError:
+            raise
+        except OSError as error:
+            raise from_system(error, self.path) from None
         out = ffi.new("pmo_pool **")
         info = ffi.new("pmo_failure_info *")
         parts = os.fsencode(self.parts or "")
@@ -336,7 +371,7 @@ def locate(path: str | os.PathLike[str], write: bool = True) -> PoolFile:
     name = full_path(path)
     try:
         if os.path.isdir(name):
-            found = PoolFile(name, os.path.join(name, PARTS_NAME))
+            found = PoolFile.at(name, elastic=True)
             if not looks_elastic(name):
                 raise NotAPoolError(
                     errno.EISDIR, "a directory that is no elastic pool (it has no pool.set)", name
@@ -448,7 +483,9 @@ def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> P
         raise PoolNotFoundError(errno.ENOENT, "the directory for the pool does not exist", folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _denied(errno.EACCES, folder)
+    file = PoolFile.at(name, elastic)
     try:
+        file.require_short_name()
         with drafting(name) as draft:
             if elastic:
                 _make_elastic(draft, mode, name)
@@ -461,13 +498,13 @@ def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> P
         raise exists(name) from None
     except OSError as error:
         raise from_system(error, name) from None
-    return PoolFile(name, os.path.join(name, PARTS_NAME) if elastic else None)
+    return file
 
 
 def _make_elastic(draft: str, mode: int, name: str) -> None:
     os.mkdir(draft, 0o700)
     os.mkdir(os.path.join(draft, PARTS_NAME), 0o700)
-    file = PoolFile(draft, os.path.join(draft, PARTS_NAME))
+    file = PoolFile.at(draft, elastic=True)
     _write_set(file, _affordable(RESERVATION))
     _call_create(file.target, 0, mode, name)
     file.finish_folders(mode)
@@ -524,7 +561,7 @@ def _affordable(reservation: int) -> int:
 
 
 def _write_set(file: PoolFile, reservation: int) -> None:
-    text = f"PMEMPOOLSET\nOPTION SINGLEHDR\n{reservation >> 20}M {_spaceless(file.parts or '')}\n"
+    text = f"PMEMPOOLSET\nOPTION SINGLEHDR\n{reservation >> 20}M {_expressible(file.parts or '')}\n"
     try:
         with open(file.target, encoding="utf-8", errors="surrogateescape") as old:
             if old.read() == text:
@@ -542,12 +579,12 @@ def _write_set(file: PoolFile, reservation: int) -> None:
 _folders: dict[tuple[int, int], str] = {}
 
 
-def _spaceless(folder: str) -> str:
-    """A path of *folder* without white space, which the pool-set format cannot express.
+def _expressible(folder: str) -> str:
+    """A path of *folder* that the pool-set format can express: no white space, no ``#``.
 
-    One with white space is reached through a descriptor that stays open, one per directory.
+    Any other is reached through a descriptor that stays open, one per directory.
     """
-    if not any(c.isspace() for c in folder):
+    if not any(c.isspace() or c == "#" for c in folder):
         return folder
     status = os.stat(folder)
     key = (status.st_dev, status.st_ino)

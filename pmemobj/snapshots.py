@@ -222,6 +222,7 @@ def _make_copy(
     restored: bool,
 ) -> SnapshotReport:
     try:
+        PoolFile.at(name, source.elastic).require_short_name()
         with drafting(name) as draft, PoolCopy(source, draft) as copying:
             copy(copying, _Copied(progress, copying.size))
             settled = settle(copying.file, progress, allow_pickle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import gc
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import NOBODY, command, environment, run, running
+from processes import NOBODY, run, running
 
 import pmemobj
 from pmemobj import poolfile
@@ -174,10 +175,77 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_long_name(tmp_path: Path) -> None:
-    name = "x" * 230  # libpmemobj looks for files whose names are longer
-    pmemobj.create(tmp_path / name).close()
-    assert content(tmp_path / name) is None
+LONGEST = {False: 255 - len("_r0_p0_badblocks.txt"), True: 255}
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+def test_long_names(tmp_path: Path, elastic: bool) -> None:
+    """libpmemobj looks for files beside a plain pool whose names are longer."""
+    path, too_long = (tmp_path / ("x" * (LONGEST[elastic] + more)) for more in (0, 1))
+    with pmemobj.create(path, elastic=elastic) as pool:
+        for use in (
+            lambda: pmemobj.create(too_long, elastic=elastic),
+            lambda: pool.snapshot(too_long),
+        ):
+            with pytest.raises(pmemobj.PoolSystemError, match="name too long") as caught:
+                use()
+            assert caught.value.errno == errno.ENAMETOOLONG
+            assert list(tmp_path.iterdir()) == [path]
+        pool.root = 1
+    assert content(path) == 1
+    if not elastic:
+        path.rename(too_long)
+        with pytest.raises(pmemobj.PoolSystemError, match="name too long"):
+            pmemobj.open(too_long)
+        too_long.rename(path)
+        assert content(path) == 1
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+def test_long_paths(tmp_path: Path, elastic: bool) -> None:
+    folder = tmp_path
+    while len(str(folder)) < 3840:
+        folder /= "f" * min(200, 3840 - len(str(folder)))
+    folder.mkdir(parents=True)
+    most = poolfile._LONGEST_PATH - len(str(folder) + "/" + "_r0_p0_badblocks.txt")
+    most -= len("/pool.set") if elastic else 0
+    path, too_long = (folder / ("x" * (most + more)) for more in (0, 1))
+    with pytest.raises(pmemobj.PoolSystemError, match="name too long"):
+        pmemobj.create(too_long, elastic=elastic)
+    assert list(folder.iterdir()) == []
+    pmemobj.create(path, elastic=elastic).close()
+    assert content(path) is None
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "#",
+        "a#b",
+        "a b",
+        " ",
+        "a'b\"c",
+        "a\nb",
+        "a\tb",
+        "a\u2003b",
+        "a\\b",
+        "%s",
+        "\udcff",
+        "$HOME",
+        "~",
+    ],
+)
+def test_names_of_every_kind(tmp_path: Path, name: str, elastic: bool) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    with pmemobj.create(folder / name, elastic=elastic) as pool:
+        pool.root = [name.encode(errors="surrogateescape")]
+        pool.snapshot(folder / f"{name} copy")
+    assert content(folder / name) == content(folder / f"{name} copy")
+    shutil.move(folder / name, folder / f"{name} moved")
+    assert content(folder / f"{name} moved") == [name.encode(errors="surrogateescape")]
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_paths_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,9 +253,6 @@ def test_paths_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     pmemobj.create("relative").close()
     with pmemobj.open(b"relative") as pool:
         assert pool.path == str(tmp_path / "relative")
-    odd = os.fsdecode(b"sp ace\xff\n")
-    pmemobj.create(odd).close()
-    assert content(tmp_path / odd) is None
     (tmp_path / "link").symlink_to("relative")
     assert content(tmp_path / "link") is None
 
@@ -863,39 +928,43 @@ def test_an_elastic_pool_is_locked_too(path: Path) -> None:
     assert content(path) is None
 
 
-def test_two_processes_create_the_same_pool(path: Path) -> None:
+@pytest.mark.parametrize("elastic", [False, True])
+@pytest.mark.parametrize("flag", ["x", "c", "w"])
+def test_processes_race_for_a_pool(path: Path, flag: str, elastic: bool) -> None:
     code = """
-        import os, sys, time, pmemobj
-        while time.time() < float(sys.argv[2]):
-            pass
+        import os, sys, pmemobj
+        print("ready", flush=True)
+        sys.stdin.readline()
         try:
-            pool = pmemobj.PersistentObjectPool(sys.argv[1], sys.argv[3])
-        except (pmemobj.PoolExistsError, pmemobj.PoolLockedError) as error:
-            print(type(error).__name__)
+            pool = pmemobj.PersistentObjectPool(sys.argv[1], sys.argv[2], elastic=bool(sys.argv[3]))
+        except pmemobj.PoolError as error:
+            print(type(error).__name__, flush=True)
         else:
             pool.root = os.getpid()
-            time.sleep(0.5)
-            pool.close()
-            print("made")
+            print("won", flush=True)
+            sys.stdin.readline()
     """
-    start = run("import time; print(time.time() + 0.6)")
-    for flag, beaten in (("x", {"PoolExistsError"}), ("c", {"PoolLockedError"})):
-        processes = [
-            subprocess.Popen(
-                command(code, path, start, flag),
-                stdout=subprocess.PIPE,
-                text=True,
-                env=environment(),
-            )
-            for _ in range(2)
-        ]
-        said = sorted(process.communicate()[0].strip() for process in processes)
-        assert said[1] == "made"
-        # The winner's name appears a moment before it opens what it made.
-        assert said[0] in beaten | {"PoolLockedError"}
+    if flag == "w":
+        pmemobj.create(path, elastic=elastic).close()
+    with contextlib.ExitStack() as stack:
+        arguments = (code, path, flag, "elastic" if elastic else "")
+        processes = [stack.enter_context(running(*arguments)) for _ in range(3)]
+        for process in processes:
+            process.stdin.write("\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+        said = [process.stdout.readline().strip() for process in processes]  # type: ignore[union-attr]
+        # Whoever made it opens it a moment after its name has appeared.
+        beaten = {"PoolLockedError"} | ({"PoolExistsError"} if flag == "x" else set())
+        assert said.count("won") == 1
+        assert set(said) - {"won"} <= beaten
         assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-        assert content(path) in [process.pid for process in processes]
-        path.unlink()
+        winner = processes[said.index("won")]
+        with pytest.raises(pmemobj.PoolLockedError) as caught:
+            pmemobj.open(path)
+        assert caught.value.pid == winner.pid
+        winner.kill()
+        winner.wait()
+        assert content(path) == winner.pid
 
 
 def test_a_crash_while_creating_leaves_nothing_there(path: Path) -> None:
