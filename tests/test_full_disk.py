@@ -1,0 +1,170 @@
+"""A full disk: clear errors, nothing lost, and the pool goes on when there is room again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pmemobj
+
+MIB = 1024 * 1024
+VALUE = b"x" * 240_000
+OTHER = b"y" * len(VALUE)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Makes the empty disk of so many MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = False
+
+    def make(size: int) -> Path:
+        nonlocal mounted
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}m", "none", place],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"needs the right to mount a small disk: {done.stderr.strip()}")
+        mounted = True
+        return place
+
+    try:
+        yield make
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """A file that takes all that is free."""
+    ballast = disk / "ballast"
+    with suppress(OSError), open(ballast, "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    assert os.statvfs(disk).f_bavail == 0
+    return ballast
+
+
+def files_of(pool: Path) -> list[Path]:
+    return sorted((pool / "parts").iterdir()) if pool.is_dir() else [pool]
+
+
+def append_until_full(values: Any, value: bytes) -> pmemobj.PoolFullError:
+    with pytest.raises(pmemobj.PoolFullError) as caught:
+        while True:
+            values.append(value)
+    return caught.value
+
+
+@pytest.mark.parametrize(("elastic", "size"), [(False, 64 * MIB), (True, 8 * MIB)])
+def test_creating(disk: Callable[[int], Path], elastic: bool, size: int) -> None:
+    place = disk(7)
+    with pytest.raises(pmemobj.PoolSizeError, match="no room on the disk") as caught:
+        pmemobj.create(place / "a", size, elastic=elastic)
+    assert caught.value.errno == errno.ENOSPC
+    assert list(place.iterdir()) == []
+    assert os.statvfs(place).f_bavail == os.statvfs(place).f_blocks
+
+
+def test_growing(disk: Callable[[int], Path]) -> None:
+    place = disk(160)
+    with pmemobj.create(place / "a", elastic=True) as pool:
+        pool.root = {"values": []}
+        values = pool.root["values"]
+        error = append_until_full(values, VALUE)
+        assert "its disk has" in str(error)
+        assert error.requested >= len(VALUE)
+        count = len(values)
+        assert count * len(VALUE) > 64 * MIB
+        with pytest.raises(pmemobj.PoolFullError), pool.transaction():
+            pool.root["more"] = 1
+            append_until_full(values, VALUE)
+            values.append(VALUE)
+        assert pool.check().ok
+        assert "more" not in pool.root
+        fill(place)
+        for _ in range(count // 2):
+            values.pop()
+        for _ in range(count // 4):
+            values.append(OTHER)
+    with pmemobj.open(place / "a") as pool:
+        assert pool.recovery.clean
+        assert pool.check().ok
+        kept = count - count // 2
+        assert list(pool.root["values"]) == [VALUE] * kept + [OTHER] * (count // 4)
+        for file in files_of(place / "a"):
+            assert file.stat().st_blocks * 512 >= file.stat().st_size
+
+
+def test_what_is_stored_needs_no_room_on_the_disk(disk: Callable[[int], Path]) -> None:
+    """All blocks of a pool are its own from the start: no write into it can lack one."""
+    place = disk(40)
+    with pmemobj.create(place / "a", 16 * MIB) as pool:
+        fill(place)
+        pool.root = []
+        error = append_until_full(pool.root, VALUE)
+        assert "its disk has" not in str(error)
+        assert len(pool.root) * len(VALUE) > 8 * MIB
+        assert pool.check().ok
+    with pmemobj.open(place / "a") as pool:
+        assert all(value == VALUE for value in pool.root)
+        pool.root = list(range(1000))
+        assert pool.root == list(range(1000))
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+def test_a_snapshot(disk: Callable[[int], Path], elastic: bool) -> None:
+    place = disk(40)
+    with pmemobj.create(place / "a", 16 * MIB, elastic=elastic) as pool:
+        pool.root = [VALUE] * 10
+        pool.snapshot(place / "copy")
+        former = [file.read_bytes() for file in files_of(place / "copy")]
+        ballast = fill(place)
+        for use in (
+            lambda: pool.snapshot(place / "other"),
+            lambda: pool.snapshot(place / "copy", overwrite=True),
+            lambda: pmemobj.restore(place / "copy", place / "other"),
+        ):
+            with pytest.raises(pmemobj.PoolSystemError, match="disk is full") as caught:
+                use()
+            assert caught.value.errno == errno.ENOSPC
+            assert {entry.name for entry in place.iterdir()} == {"a", "copy", "ballast"}
+        pool.root.append(VALUE)
+        ballast.unlink()
+        assert former == [file.read_bytes() for file in files_of(place / "copy")]
+        pool.snapshot(place / "copy", overwrite=True)
+        assert pool.root == [VALUE] * 11
+    with pmemobj.open(place / "copy") as copy:
+        assert copy.root == [VALUE] * 11
+
+
+def test_opening(disk: Callable[[int], Path]) -> None:
+    place = disk(40)
+    for name, elastic in (("plain", False), ("elastic", True)):
+        with pmemobj.create(place / name, elastic=elastic) as pool:
+            pool.root = [VALUE]
+    fill(place)
+    for name in ("plain", "elastic"):
+        with pmemobj.open(place / name) as pool:
+            assert pool.root == [VALUE]
+            pool.root.append(1)
+        with pmemobj.open(place / name) as pool:
+            assert pool.root == [VALUE, 1]
+    (place / "elastic").rename(place / "moved")
+    with suppress(pmemobj.PoolSystemError):  # the file that tells where its parts are has no room
+        pmemobj.open(place / "moved").close()
+    (place / "ballast").unlink()
+    with pmemobj.open(place / "moved") as pool:
+        assert pool.root == [VALUE, 1]
+    assert {entry.name for entry in (place / "moved").iterdir()} == {"parts", "pool.set"}
