@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "table.h"
+#include "tokens.h"
 
 #define DEEPEST 200u /* levels; each is one of C's recursion */
 #define NUMBERED 0x80
-#define DIGIT_BITS 15u
 
 typedef struct writer {
     pmo_pool *pool;
@@ -17,90 +17,16 @@ typedef struct writer {
     pmo_map numbers; /* offset -> its number + 1 */
 } writer;
 
-static int put(writer *to, const void *bytes, uint64_t length) {
-    PMO_TRY(pmo_buffer_reserve(&to->out, length));
-    memcpy(to->out.bytes + to->out.length, bytes, length);
-    to->out.length += length;
-    return PMO_OK;
-}
-
-static int put_letter(writer *to, int letter) {
-    const char byte = (char)letter;
-    return put(to, &byte, 1);
-}
-
-static int put_counted(writer *to, int letter, uint64_t count) {
-    const uint32_t narrow = (uint32_t)count;
-    PMO_TRY(count <= INT32_MAX ? put_letter(to, letter) : PMO_EINVAL);
-    return put(to, &narrow, sizeof narrow);
-}
-
-static int put_int(writer *to, int64_t number) {
-    const int32_t narrow = (int32_t)number;
-    if (narrow == number) {
-        PMO_TRY(put_letter(to, 'i'));
-        return put(to, &narrow, sizeof narrow);
-    }
-    uint64_t magnitude = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    uint16_t digits[5];
-    int32_t count = 0;
-    for (; magnitude; magnitude >>= DIGIT_BITS) {
-        digits[count++] = (uint16_t)(magnitude & ((1u << DIGIT_BITS) - 1));
-    }
-    const int32_t head = number < 0 ? -count : count;
-    PMO_TRY(put_letter(to, 'l'));
-    PMO_TRY(put(to, &head, sizeof head));
-    return put(to, digits, (uint64_t)count * sizeof digits[0]);
-}
-
-static bool is_ascii(const char *text, uint64_t length) {
-    unsigned char all = 0;
-    for (uint64_t i = 0; i < length; i++) {
-        all |= (unsigned char)text[i];
-    }
-    return all < 0x80;
-}
-
-/* Keys are interned by the reader: they are often the same ones. */
-static int put_text(writer *to, const pmo_value *value, bool key) {
-    uint64_t length = (uint64_t)value->number;
-    if (length <= UINT8_MAX && is_ascii(value->data, length)) {
-        const uint8_t head[2] = {key ? 'Z' : 'z', (uint8_t)length};
-        PMO_TRY(put(to, head, sizeof head));
-    } else {
-        PMO_TRY(put_counted(to, 'u', length));
-    }
-    return put(to, value->data, length);
-}
-
 static int put_object(writer *to, uint64_t offset, unsigned depth);
 
 static int put_value(writer *to, const pmo_heap *heap, const pmo_cell *cell, bool key,
                      unsigned depth) {
     pmo_value value;
     PMO_TRY(pmo_cell_read(to->pool, heap, cell, &value));
-    switch (value.tag) {
-    case PMO_NONE:
-        return put_letter(to, 'N');
-    case PMO_FALSE:
-        return put_letter(to, 'F');
-    case PMO_TRUE:
-        return put_letter(to, 'T');
-    case PMO_INT:
-        return put_int(to, value.number);
-    case PMO_FLOAT:
-        PMO_TRY(put_letter(to, 'g'));
-        return put(to, &value.number, sizeof value.number);
-    case PMO_STR:
-        return put_text(to, &value, key);
-    case PMO_BYTES:
-        PMO_TRY(put_counted(to, 's', (uint64_t)value.number));
-        return put(to, value.data, (uint64_t)value.number);
-    case PMO_REF:
-        return key ? PMO_EINVAL : put_object(to, (uint64_t)value.number, depth);
-    default:
-        return PMO_EINVAL;
+    if (value.tag == PMO_REF && !key) {
+        return put_object(to, (uint64_t)value.number, depth);
     }
+    return pmo_token_value(&to->out, &value, key);
 }
 
 static int put_list(writer *to, pmo_container *list, unsigned depth) {
@@ -150,7 +76,7 @@ static int put_object(writer *to, uint64_t offset, unsigned depth) {
     if (header->refcount != 1 || depth == 0) {
         const uint64_t *number = pmo_map_find(&to->numbers, offset);
         if (number != NULL) {
-            return put_counted(to, 'r', *number - 1);
+            return pmo_token_counted(&to->out, 'r', *number - 1);
         }
         PMO_TRY(pmo_map_add(&to->numbers, offset, to->numbers.count + 1));
         letter |= NUMBERED;
@@ -159,11 +85,11 @@ static int put_object(writer *to, uint64_t offset, unsigned depth) {
     PMO_TRY(
         pmo_container_at(to->pool, offset, pmo_layout_of(to->pool, header->type), &container));
     if (header->type == PMO_TYPE_DICT) {
-        PMO_TRY(put_letter(to, letter));
+        PMO_TRY(pmo_token_letter(&to->out, letter));
         PMO_TRY(put_table(to, container, depth + 1));
-        return put_letter(to, '0');
+        return pmo_token_letter(&to->out, '0');
     }
-    PMO_TRY(put_counted(to, letter, container->state.length));
+    PMO_TRY(pmo_token_counted(&to->out, letter, container->state.length));
     return header->type == PMO_TYPE_LIST ? put_list(to, container, depth + 1)
                                          : put_table(to, container, depth + 1);
 }

@@ -309,6 +309,13 @@ int pmo_unpin(pmo_pool *pool, uint64_t offset);
  * PMO_FOREIGN_DEAD, to be called again, and with PMO_EOTHERPOOL. An orphan that cannot be freed
  * now is left to a collection. */
 int pmo_unpin_many(pmo_pool *pool, const uint64_t *offsets, uint64_t count, uint64_t *done);
+/* find_many.c: the type code of each of these objects; lists, dicts and sets are pinned, all or
+ * none. contents: a stream, as those of graph_write.c, of a list with a dict for each object:
+ * elements by index or key, as far as a small list or dict has some that a read cache keeps.
+ * inner, unless NULL: lists, dicts and sets that those refer to. numbers: for each the position
+ * of the object that does, and its own offset; data: a stream, a list of indices or keys. */
+int pmo_find_many(pmo_pool *pool, const uint64_t *offsets, uint64_t count, uint32_t *types,
+                  pmo_batch *contents, pmo_batch *inner);
 /* The next custom object that died in this transaction, 0 when there is none. */
 uint64_t pmo_next_dead(pmo_pool *pool);
 int pmo_blob_new(pmo_pool *pool, uint32_t tag, int64_t number, const char *data,

@@ -5,6 +5,8 @@ The part of a memory manager that the containers use; the documented one is mana
 
 from __future__ import annotations
 
+import marshal
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs, kinds
@@ -21,7 +23,7 @@ from pmemobj.staging import Staging, bind_batch, bind_keys
 from pmemobj.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pmemobj.codecs import Encoded, EncodedKey
     from pmemobj.typetable import TypeTable
@@ -39,6 +41,8 @@ _NOWHERE = (*_NOTHING, b"\0")  # canonical bytes that no key has
 _UNPACKED = frozenset((tuple, frozenset))
 _VALUE = ffi.typeof("pmo_value *")
 _READ = 4096
+_COMMON = frozenset((lib.PMO_TYPE_LIST, lib.PMO_TYPE_DICT, lib.PMO_TYPE_SET))
+"""Type codes of which handles are made many at once, already pinned by the core."""
 _PLAIN = {lib.PMO_TYPE_TUPLE: tuple, lib.PMO_TYPE_FROZENSET: frozenset}
 
 
@@ -270,9 +274,12 @@ class ValueKeeper(ObjectKeeper):
             return self.leaf(tag, number, ffi.unpack(value.data, number) if number else b"")
         return self.leaf(tag, value.number, b"")
 
-    def read_batch(self, batch: Any) -> list[Any]:
-        """The Python values of a filled ``pmo_batch *``. Caller: holds the lock."""
-        return self._read_batch(batch, self.resurrect_offset)
+    def read_batch(self, batch: Any, inner: bool = False) -> list[Any]:
+        """The Python values of a filled ``pmo_batch *``. Caller: holds the lock.
+
+        *inner*: see _find_many.
+        """
+        return self._read_batch(batch, self._resurrect_deep if inner else self.resurrect_many)
 
     def storing(self, value: Any, owner: Any, key: Any) -> Storing:
         """A context manager for a value that encode gave None for: its (tag, number, data).
@@ -355,12 +362,84 @@ class ValueKeeper(ObjectKeeper):
             return self._blob(offset)
         if kinds.is_kind(type_code):
             return kinds.load(self, offset, type_code)
+        if type_code in _COMMON:
+            return self._find_many([offset])[offset]
         cls: Any = self.types.class_of(type_code)
         handle = allocate(cls)
         handle._p_resurrect(self, (self.uuid_lo, offset))
         if self.handles.get(offset) is not handle:
             self.adopt(handle)
         return handle
+
+    def _resurrect_deep(self, offsets: Sequence[int]) -> list[Any]:
+        return self.resurrect_many(offsets, inner=True)
+
+    def resurrect_many(self, offsets: Sequence[int], inner: bool = False) -> list[Any]:
+        """resurrect_offset of each; those without a live handle by one call of the core."""
+        if self.types.waiting:
+            return [self.resurrect_offset(offset) for offset in offsets]
+        found = list(map(self.handles.get, offsets))
+        if None not in found:
+            return found
+        pairs = zip(offsets, found, strict=True)
+        missing = [offset for offset, handle in pairs if handle is None]
+        made = self._find_many(missing, inner)
+        pairs = zip(offsets, found, strict=True)
+        return [made[offset] if handle is None else handle for offset, handle in pairs]
+
+    def _find_many(self, offsets: Iterable[int], inner: bool = False) -> dict[int, Any]:
+        """New handles, or plain values, by offset: of objects that have no live handle.
+
+        What the core read of small lists and dicts is in their caches. *inner*: also handles of
+        what those refer to, but for each other: the handles make no cycle.
+        """
+        offsets = list(dict.fromkeys(offsets))
+        count = len(offsets)
+        codes = ffi.new("uint32_t[]", count)
+        stream = ffi.new("pmo_batch *")
+        parts = ffi.new("pmo_batch *") if inner else ffi.NULL
+        status = lib.pmo_find_many(self.ctx, offsets, count, codes, stream, parts)
+        if status:
+            self.finish(status)
+        types: list[int] = ffi.unpack(codes, count)
+        made: dict[int, Any] = {}
+        try:
+            caches = _unmarshal(stream) or [{} for _ in range(count)]
+            kinds_found = set(types)
+            for code in kinds_found & _COMMON:
+                cls: Any = self.types.class_of(code)
+                if len(kinds_found) == 1:
+                    made.update(cls._p_found(self, offsets, caches))
+                else:
+                    chosen = [other == code for other in types]
+                    own = list(compress(offsets, chosen)), list(compress(caches, chosen))
+                    made.update(cls._p_found(self, *own))
+            if inner:
+                self._find_inner(parts, caches, made)
+        except BaseException:
+            for offset, code in zip(offsets, types, strict=True):
+                if code in _COMMON and self.handles.get(offset) is None:
+                    lib.pmo_unpin(self.ctx, offset)
+            raise
+        if not kinds_found <= _COMMON:
+            for offset, code in zip(offsets, types, strict=True):
+                if code not in _COMMON:
+                    made[offset] = self.resurrect_offset(offset, code)
+        return made
+
+    def _find_inner(self, parts: Any, caches: list[Any], outer: dict[int, Any]) -> None:
+        pairs = ffi.unpack(parts.numbers, 2 * parts.count) if parts.count else []
+        labels = _unmarshal(parts) or []
+        if not labels:
+            return
+        places, offsets = pairs[::2], pairs[1::2]
+        handles = dict(zip(offsets, map(self.handles.get, offsets), strict=True))
+        missing = [offset for offset, handle in handles.items() if handle is None]
+        if missing:
+            handles.update(self._find_many(missing))
+        for place, label, offset in zip(places, labels, offsets, strict=True):
+            if offset not in outer:
+                caches[place][label] = handles[offset]
 
     def leaf(self, tag: int, number: int, payload: bytes) -> Any:
         """The immutable value of a stored form, for every tag but REF."""
@@ -382,7 +461,7 @@ class ValueKeeper(ObjectKeeper):
             self.finish(status)
         return self.decode(value)
 
-    def _read_batch(self, batch: Any, resolve: Callable[[int], Any]) -> list[Any]:
+    def _read_batch(self, batch: Any, resolve: Callable[[Sequence[int]], list[Any]]) -> list[Any]:
         count, tag, tags, data = batch.count, batch.tag, None, b""
         if batch.tags != ffi.NULL:
             tags = ffi.buffer(batch.tags, count)[:]
@@ -392,8 +471,8 @@ class ValueKeeper(ObjectKeeper):
         lib.pmo_batch_release(batch)
         return codecs.decode_batch(count, tag, tags, numbers, data, resolve, self.allow_pickle)
 
-    def _elements(self, offset: int, resolve: Callable[[int], Any]) -> list[Any]:
-        """All elements of the plain tuple or frozenset at *offset*."""
+    def _elements(self, offset: int) -> list[Any]:
+        """The elements of the plain tuple or frozenset at *offset*, plain ones not yet made."""
         batch = ffi.new("pmo_batch *")
         elements: list[Any] = []
         if self._type_at(offset) == lib.PMO_TYPE_TUPLE:
@@ -402,7 +481,7 @@ class ValueKeeper(ObjectKeeper):
                 status = lib.pmo_sequence_read(self.ctx, offset, len(elements), _READ, batch)
                 if status:
                     self.finish(status)
-                elements += self._read_batch(batch, resolve)
+                elements += self._read_batch(batch, self._shallow_many)
             return elements
         start, following = 0, ffi.new("uint64_t *")
         while True:
@@ -413,8 +492,11 @@ class ValueKeeper(ObjectKeeper):
                 self.finish(status)
             if batch.count == 0 and following[0] <= start:
                 return elements
-            elements += self._read_batch(batch, resolve)
+            elements += self._read_batch(batch, self._shallow_many)
             start = following[0]
+
+    def _shallow_many(self, offsets: Sequence[int]) -> list[Any]:
+        return [self._shallow(offset) for offset in offsets]
 
     def _shallow(self, offset: int) -> Any:
         handle = self.handles.get(offset)
@@ -434,7 +516,7 @@ class ValueKeeper(ObjectKeeper):
                 work.pop()
                 continue
             if at not in open_parts:
-                parts = open_parts[at] = self._elements(at, self._shallow)
+                parts = open_parts[at] = self._elements(at)
                 waiting = [p.offset for p in parts if type(p) is _Pending and p.offset not in made]
                 if any(part in open_parts for part in waiting):
                     raise PoolCorruptedError("a stored tuple contains itself", offset=at)
@@ -451,6 +533,16 @@ class ValueKeeper(ObjectKeeper):
         if owner is None or key is None:
             return name
         return name + (f".{key}" if hasattr(owner, "_v__init__") else f"[{key!r}]")
+
+
+def _unmarshal(stream: Any) -> Any:
+    """What a stream of the core holds; None if it cannot be decoded. Its memory is given back."""
+    try:
+        return marshal.loads(ffi.buffer(stream.data, stream.data_length))
+    except ValueError:  # a damaged str: who reads it is told
+        return None
+    finally:
+        lib.pmo_batch_release(stream)
 
 
 def _index_of(values: list[Any], value: Any) -> int:

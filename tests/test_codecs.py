@@ -17,7 +17,7 @@ import types
 import uuid
 from array import array
 from collections import OrderedDict, namedtuple
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
@@ -1006,8 +1006,8 @@ def no_reference(value: object) -> Any:
     raise UnstorableError(f"asked for {value!r}")
 
 
-def unresolved(offset: int) -> object:
-    raise AssertionError(f"no reference was stored, asked for {offset}")
+def unresolved(offsets: Sequence[int]) -> list[object]:
+    raise AssertionError(f"no reference was stored, asked for {offsets}")
 
 
 def through_a_batch(values: list[Any]) -> list[Any]:
@@ -1080,7 +1080,7 @@ def test_one_other_value_in_a_long_batch(stranger: object, place: int) -> None:
         changed[place] = stranger
         batch = encode_batch(changed, reference)
         back = decode_batch(
-            batch.count, batch.tag, batch.tags, batch.numbers, batch.data, lambda _offset: stranger
+            batch.count, batch.tag, batch.tags, batch.numbers, batch.data, lambda _: [stranger]
         )
         assert same(back[place], stranger)
         assert back == changed
@@ -1124,7 +1124,7 @@ def test_references_in_a_batch() -> None:
             batch.tags,
             batch.numbers.tobytes(),
             batch.data,
-            handles.__getitem__,
+            lambda offsets: [handles[offset] for offset in offsets],
         )
         assert back == values
 

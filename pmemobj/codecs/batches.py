@@ -244,7 +244,7 @@ def _decode_uniform(
     tag: int,
     numbers: memoryview,
     data: Buffer,
-    resolve: Callable[[int], object],
+    resolve: Callable[[Sequence[int]], Sequence[object]],
     allow_pickle: bool,
 ) -> list[Any]:
     if tag >= FIRST_PAYLOAD_TAG:
@@ -260,7 +260,7 @@ def _decode_uniform(
     if tag == FLOAT:
         return numbers.cast("B").cast("d").tolist()
     if tag == REF:
-        return [resolve(offset) for offset in numbers]
+        return list(resolve(numbers.tolist()))
     return [decode(tag, 0, b"")] * len(numbers)
 
 
@@ -270,14 +270,14 @@ def decode_batch(
     tags: Buffer | None,
     numbers: Buffer,
     data: Buffer,
-    resolve: Callable[[int], object],
+    resolve: Callable[[Sequence[int]], Sequence[object]],
     allow_pickle: bool = True,
 ) -> list[Any]:
     """The values of a run of stored forms. O(their sizes).
 
     *numbers* is any buffer of count native int64 (an array("q"), the bytes or the cffi buffer of
     the core's array); *tags*, if not None, and *data* are buffers of bytes. *resolve* gives the
-    object at an offset. *allow_pickle* as in decode.
+    objects at many offsets. *allow_pickle* as in decode.
 
     Raises:
         PoolCorruptedError: the bytes are no values.
@@ -289,6 +289,8 @@ def decode_batch(
         return _decode_uniform(tag, view, data, resolve, allow_pickle) if count else []
     values: list[Any] = []
     payloads = bytes(data)
+    offsets = [number for this, number in zip(tags, view, strict=True) if this == REF]
+    found = iter(resolve(offsets) if offsets else ())
     position = 0
     for this, number in zip(memoryview(tags), view, strict=True):
         if this == INT:
@@ -302,7 +304,7 @@ def decode_batch(
         elif this == FLOAT:
             values.append(float_from_bits(number))
         elif this == REF:
-            values.append(resolve(number))
+            values.append(next(found))
         elif this in CONSTANTS:
             values.append(CONSTANTS[this])
         else:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
@@ -31,6 +32,7 @@ from pmemobj._native import ffi, lib
 from pmemobj.codecs import decode_batch
 from pmemobj.containers.ahead import Ahead, Watched
 from pmemobj.errors import DetachedObjectError, MissingAttributeError, MissingClassError
+from pmemobj.handles import for_each
 from pmemobj.kinds import FRESH
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ __all__ = [
     "LARGEST_READ",
     "LONG_REPR",
     "MISSING",
+    "MOST_HANDLES",
     "NO_VALUES",
     "REFRESH",
     "REMOVAL",
@@ -70,6 +73,7 @@ CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
 CACHEABLE_PAYLOAD = 4096  # bytes: a longer string is decoded anew at every read
 FIRST_READ = 16  # elements that an iterator reads ahead at first
 LARGEST_READ = 8192  # and at most
+MOST_HANDLES = 1024  # if they are handles
 AFTER_CHANGE = 4  # and when something was changed
 UNCACHED = 1 << 63  # the weight of what no cache keeps
 LONG_REPR = 1000  # characters
@@ -172,6 +176,22 @@ class Stored:
         _set_manager(self, manager)
         _set_offset(self, oid[1])
         manager.adopt(self)
+
+    @classmethod
+    def _p_found(
+        cls, manager: MemoryManager, offsets: list[int], caches: list[dict[Any, Any]]
+    ) -> dict[int, Any]:
+        """Handles of objects that are pinned already, with what was read of them; by offset."""
+        handles = list(map(object.__new__, repeat(cls, len(offsets))))
+        for_each(map(_set_manager, handles, repeat(manager)))
+        for_each(map(_set_offset, handles, offsets))
+        for_each(map(_set_cache, handles, caches))
+        for_each(map(_set_moves, handles, repeat(0)))
+        made = dict(zip(offsets, handles, strict=True))
+        for offset in manager.handles.add_many(offsets, handles):
+            made[offset] = manager.handles.get(offset)
+            lib.pmo_unpin(manager.ctx, offset)
+        return made
 
     def _p_traverse(self) -> Iterator[tuple[int, int]]:
         """The oids of the objects that this one refers to, one per reference."""
@@ -392,7 +412,7 @@ class Run(NamedTuple):
 
     def values(self, mm: MemoryManager) -> list[Any]:
         """The values, references resurrected. Caller: holds the lock."""
-        return decode_batch(*self, mm.resurrect_offset, mm.allow_pickle)
+        return decode_batch(*self, mm.resurrect_many, mm.allow_pickle)
 
     def references(self, uuid_lo: int) -> Iterator[tuple[int, int]]:
         """The oids of the objects that the run refers to."""

@@ -16,6 +16,7 @@ from pmemobj.containers.base import (
     FIRST_READ,
     LARGEST_READ,
     MISSING,
+    MOST_HANDLES,
     Stored,
     capture,
     is_nan,
@@ -94,8 +95,11 @@ class StoredSequence(Stored):
                 self._p_remember(index, value, size, moves)
         return value
 
-    def _p_read(self, start: int, limit: int) -> list[Any]:
-        """Up to *limit* elements from *start* on; empty only at the end."""
+    def _p_read(self, start: int, limit: int, inner: bool = False) -> list[Any]:
+        """Up to *limit* elements from *start* on; empty only at the end.
+
+        *inner*: of those that are containers, the containers in them are wanted too.
+        """
         mm = self._p_mm
         with mm.lock:
             if mm.attention:
@@ -104,7 +108,7 @@ class StoredSequence(Stored):
             status = lib.pmo_sequence_read(mm.ctx, self._p_off, start, limit, batch)
             if status:
                 mm.finish(status, self)
-            return mm.read_batch(batch)
+            return mm.read_batch(batch, inner)
 
     def _p_range(self, start: int, stop: int) -> list[Any]:
         """The elements from *start* to before *stop*, read as one consistent run."""
@@ -150,11 +154,11 @@ class StoredSequence(Stored):
         return chain.from_iterable(self._p_runs(place, stop))
 
     def _p_runs(self, place: int, stop: int) -> Iterator[Iterator[Any]]:
-        limit = FIRST_READ
+        limit, inner = FIRST_READ, False
         while place < stop:
             with self._p_mm.lock:
                 moves = self._p_moves
-                values = self._p_read(place, min(limit, stop - place))
+                values = self._p_read(place, min(limit, stop - place), inner)
                 if not values:
                     return
                 ahead = self._p_watch(values, moves)
@@ -162,7 +166,11 @@ class StoredSequence(Stored):
                 yield ahead.given
             finally:
                 self._p_unwatch(ahead)
-            limit = AFTER_CHANGE if ahead.taken else min(4 * limit, LARGEST_READ)
+            most = LARGEST_READ
+            if isinstance(values[-1], Stored):
+                most = MOST_HANDLES
+                inner = any(map(_was_entered, values[-4:]))
+            limit = AFTER_CHANGE if ahead.taken else min(4 * limit, most)
             place += ahead.consumed()
 
     def __reversed__(self) -> Iterator[Any]:
@@ -330,6 +338,13 @@ class StoredSequence(Stored):
 
     def _p_plain_children(self) -> list[Any]:
         return self._p_all()
+
+
+def _was_entered(value: Any) -> bool:
+    """Has a container in this one been read through it?"""
+    return isinstance(value, Stored) and any(
+        isinstance(part, Stored) for part in value._p_cache.values()
+    )
 
 
 def whole(values: Iterable[Any]) -> list[Any]:
