@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,45 @@ def test_signals_at_random(directory: Path) -> None:
     finally:
         signal.signal(signal.SIGALRM, former)
     assert hits > 50
+
+
+LONG_WORK = {
+    "gc": lambda pool, copy: pool.gc(),
+    "check": lambda pool, copy: pool.check(),
+    "snapshot": lambda pool, copy: pool.snapshot(copy, overwrite=True),
+    "conversion": lambda pool, copy: pool.root.update(x=[[i, {"n": (i, [i])}] for i in range(500)]),
+    "plain": lambda pool, copy: pmemobj.plain(pool.root),
+}
+
+
+@pytest.mark.parametrize("name", LONG_WORK)
+def test_signals_during_long_work(directory: Path, name: str) -> None:
+    instants = random.Random(name)
+    former = signal.signal(signal.SIGALRM, raise_interrupt)
+    hits = 0
+    try:
+        with pmemobj.create(directory / "pool.pmem", POOL_SIZE) as pool:
+            pool.root = {"kept": [[i, {"n": [i]}] for i in range(500)]}
+            before = canonical(pool.root)
+            started = time.perf_counter()
+            LONG_WORK[name](pool, directory / "copy.pmem")
+            duration = time.perf_counter() - started
+            after = canonical(pool.root)
+            for _ in range(60 if LONG else 8):
+                pool.root.pop("x", None)
+                error = interrupted(
+                    lambda: LONG_WORK[name](pool, directory / "copy.pmem"),
+                    instants.uniform(duration / 100, duration / 2),
+                )
+                hits += error is not None
+                require_at_rest(pool)
+                assert canonical(pool.root) in (before, after)
+                assert pool.check().ok
+                left = {entry.name for entry in directory.iterdir()}
+                assert left <= {"pool.pmem", "copy.pmem"}
+        with pmemobj.open(directory / "pool.pmem") as pool:
+            assert pool.recovery.clean
+            assert inspect(pool) in (before, after)
+    finally:
+        signal.signal(signal.SIGALRM, former)
+    assert hits
