@@ -218,8 +218,6 @@ class StoredTable(Stored):
     def _p_delete_many(self, keys: list[Any]) -> None:
         """Remove the entries for those of *keys* that have one, in one transaction."""
         mm = self._p_mm
-        if not keys:
-            return
         bound, kept = bind_keys(encode_key_batch(keys, mm.encode_lookup))
         with mm.lock:
             if mm.attention:
