@@ -24,7 +24,17 @@ from crash_cases import (
     PoolCase,
     with_ring,
 )
-from laboratory import LONG, Image, Laboratory, Scratch, canonical, inspect, watching
+from laboratory import (
+    LONG,
+    Base,
+    Image,
+    Laboratory,
+    Scratch,
+    canonical,
+    inspect,
+    settle,
+    watching,
+)
 
 import pmemobj
 from pmemobj.poolfile import boot_id
@@ -108,23 +118,35 @@ def test_any_crash_leaves_what_was_there(laboratory: Laboratory, case: PoolCase)
 # -- opening and closing ------------------------------------------------------------------------
 
 
-def interrupted(laboratory: Laboratory, case: Case) -> tuple[Any, list[Image], tuple[Any, Any]]:
-    """The images of a process that died within *case*, and the states before and after it."""
-    laboratory.create(prepare_with(case))
+Change = Callable[[Any], object]
+
+
+def interrupted(
+    laboratory: Laboratory, prepare: Change, change: Change
+) -> tuple[Base, list[Image], tuple[Any, Any]]:
+    """The images of a process that died within *change*, and the states before and after it."""
+    laboratory.create(prepare)
     pool = pmemobj.open(laboratory.path)
+    before = canonical(pool.root)
+    settle(pool)
     with watching(laboratory.path, ("kill",)) as watch:
-        case.change(pool.root["x"])
+        change(pool)
+    after = canonical(pool.root)
     pool.mm.abandon()
-    return watch.base, watch.images, expected(case)
+    return watch.base, watch.images, (before, after)
 
 
-RECOVERED = ["list delete nested", "dict update many", "set iand"]
-
-
-@pytest.mark.parametrize("name", RECOVERED)
-def test_a_crash_during_recovery_changes_nothing(laboratory: Laboratory, name: str) -> None:
+def interrupted_case(
+    laboratory: Laboratory, name: str
+) -> tuple[Base, list[Image], tuple[Any, Any]]:
     case = next(case for case in CONTAINER_CASES if case.name == name)
-    base, images, states = interrupted(laboratory, case)
+    return interrupted(laboratory, prepare_with(case), lambda pool: case.change(pool.root["x"]))
+
+
+def require_stable_recovery(
+    laboratory: Laboratory, base: Base, images: list[Image], states: tuple[Any, Any]
+) -> None:
+    """Recovery of each image is itself ended at every persist point, and changes nothing then."""
     again = Scratch(laboratory.directory / "again.pmem")
     points = 0
     for image in images if LONG else images[1::4]:
@@ -137,6 +159,18 @@ def test_a_crash_during_recovery_changes_nothing(laboratory: Laboratory, name: s
         points += watch.points
         laboratory.inspector.require(watch, [content])
     assert points > len(images)
+
+
+@pytest.mark.parametrize("name", ["list delete nested", "dict update many", "set iand"])
+def test_a_crash_during_recovery_changes_nothing(laboratory: Laboratory, name: str) -> None:
+    require_stable_recovery(laboratory, *interrupted_case(laboratory, name))
+
+
+@pytest.mark.parametrize("name", ["transaction moving", "root replaced", "gc of cycles"])
+def test_a_crash_during_recovery_of_larger_steps(laboratory: Laboratory, name: str) -> None:
+    """What opening rolls back is several operations, or it has garbage to collect."""
+    case = next(case for case in POOL_CASES + SAME_CASES if case.name == name)
+    require_stable_recovery(laboratory, *interrupted(laboratory, case.prepare, case.change))
 
 
 def test_a_crash_while_opening_or_closing_changes_nothing(laboratory: Laboratory) -> None:
@@ -172,8 +206,7 @@ def with_ring_at_root(pool: Any) -> None:
 
 
 def test_another_boot_verifies_and_finds_the_same(laboratory: Laboratory) -> None:
-    case = next(case for case in CONTAINER_CASES if case.name == "dict set new nested")
-    base, images, states = interrupted(laboratory, case)
+    base, images, states = interrupted_case(laboratory, "dict set new nested")
     here, there = boot_id().encode(), b"0" * len(boot_id())
     for image in images:
         page = next(n for n in range(base.size // 4096) if here in base.page(n))
@@ -191,8 +224,7 @@ def test_another_boot_verifies_and_finds_the_same(laboratory: Laboratory) -> Non
 def test_a_new_process_finds_the_same(laboratory: Laboratory) -> None:
     sample, allowed = [], []
     for name in ["list set slice longer", "dict replace compacting", "set add growing"]:
-        case = next(case for case in CONTAINER_CASES if case.name == name)
-        base, images, states = interrupted(laboratory, case)
+        base, images, states = interrupted_case(laboratory, name)
         sample += [(base, image) for image in images]
         allowed += [states] * len(images)
     here = Path(__file__).parent
