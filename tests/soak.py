@@ -84,8 +84,11 @@ def grows(figures: list[int], slack: int) -> bool:
     return min(figures[-quarter:]) > max(figures[quarter : 2 * quarter]) + slack
 
 
-def soak(path: Path, seconds: float, seed: int) -> list[Sample]:
-    """Work for *seconds*, a sixtieth of them from sample to sample."""
+def soak(path: Path, seconds: float, seed: int, most: int = 0) -> list[Sample]:
+    """Work for *seconds*, a sixtieth of them from sample to sample.
+
+    *most*: instead, so many operations.
+    """
     pool = pmemobj.create(path, POOL_SIZE)
     pool.root = random_work.fill()
     pool.root["object"] = pool.new(Account, "Ada", 1)
@@ -94,12 +97,14 @@ def soak(path: Path, seconds: float, seed: int) -> list[Sample]:
     start = time.monotonic()
     samples: list[Sample] = []
     operations = 0
-    while (now := time.monotonic() - start) < seconds:
+    while (operations < most) if most else (time.monotonic() - start < seconds):
         operation = random_work.Operation(draw.getrandbits(40))
         operation.on_pool(pool)
         operation.on_plain(model)
         operations += 1
-        if now >= len(samples) * seconds / SAMPLES:
+        now = time.monotonic() - start
+        done = operations / most if most else now / seconds
+        if done >= len(samples) / SAMPLES:
             if inspect(pool) != canonical(model):
                 raise SystemExit(f"soak: after {operations} operations the pool is another")
             samples.append(measure(pool, operations))

@@ -49,6 +49,14 @@ class SetAlgebra:
         values = listed(other)
         return len(self._p_among(values)) == len(values)
 
+    def _p_yields(self, left: Any) -> bool:
+        """Does *left*, before an operator, say which type comes out, as a frozenset does?"""
+        return isinstance(left, (set, frozenset))
+
+    def _p_beside(self, left: Any) -> Any:
+        """A left operand as something with set's methods."""
+        return left if self._p_yields(left) else set(left)
+
     # -- operators -----------------------------------------------------------------------------
 
     def __and__(self, other: Any) -> Any:
@@ -73,23 +81,23 @@ class SetAlgebra:
         if not self._p_operand(other):
             return NotImplemented
         common = self._p_common(other)
-        return other.intersection(common) if isinstance(other, (set, frozenset)) else set(common)
+        return other.intersection(common) if self._p_yields(other) else set(common)
 
     def __ror__(self, other: Any) -> Any:
         if not self._p_operand(other):
             return NotImplemented
-        return _left(other).union(set(self._p_whole()))
+        return self._p_beside(other).union(set(self._p_whole()))
 
     def __rsub__(self, other: Any) -> Any:
         if not self._p_operand(other):
             return NotImplemented
-        left = _left(other)
+        left = self._p_beside(other)
         return left.difference(self._p_among(list(left)))
 
     def __rxor__(self, other: Any) -> Any:
         if not self._p_operand(other):
             return NotImplemented
-        return _left(other).symmetric_difference(set(self._p_whole()))
+        return self._p_beside(other).symmetric_difference(set(self._p_whole()))
 
     # -- comparison ----------------------------------------------------------------------------
 
@@ -141,8 +149,3 @@ def _within(values: list[Any], other: Set[Any]) -> list[Any]:
 def listed(values: Iterable[Any]) -> list[Any]:
     """The elements of any iterable; those of a stored one as one consistent run."""
     return values._p_whole() if isinstance(values, SetAlgebra) else list(values)
-
-
-def _left(other: Any) -> Any:
-    """A left operand as something with set's methods; a frozenset's results are frozensets."""
-    return other if isinstance(other, (set, frozenset)) else set(other)

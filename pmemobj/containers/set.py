@@ -182,6 +182,7 @@ class PersistentSet(StoredTable, SetAlgebra):
     def difference_update(self, *others: Iterable[Any]) -> None:
         """Remove the elements that are in any of *others*. O(their number)."""
         with self._p_mm.lock:
+            self._p_mm.require_open()
             gone: dict[Any, None] = {}
             for other in others:
                 gone.update(dict.fromkeys(self._p_common(other)))

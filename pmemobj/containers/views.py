@@ -57,6 +57,9 @@ class _SetView(_View, SetAlgebra):
         iter(other)  # raises TypeError, as dict's views do, though others return NotImplemented
         return True
 
+    def _p_yields(self, left: Any) -> bool:
+        return False  # whatever stands beside a dict's view, a set comes out
+
     def _p_pages(self) -> Iterator[list[Any]]:
         pages: Iterator[list[Any]] = self._dict._p_pages_of(self._what)
         return pages
