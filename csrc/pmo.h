@@ -222,6 +222,8 @@ void pmo_release(pmo_pool *pool);
 int pmo_info(pmo_pool *pool, pmo_pool_info *info);
 void pmo_failure(pmo_pool *pool, pmo_failure_info *failure);
 void pmo_count(pmo_pool *pool, pmo_counters *counters);
+/* Grows with every change, those inside of an open transaction apart. */
+uint64_t pmo_changes(pmo_pool *pool);
 int pmo_root_get(pmo_pool *pool, pmo_value *value);
 int pmo_root_set(pmo_pool *pool, uint32_t tag, int64_t number, const char *data);
 

@@ -355,6 +355,10 @@ void pmo_count(pmo_pool *pool, pmo_counters *counters) {
     *counters = pool->counters;
 }
 
+uint64_t pmo_changes(pmo_pool *pool) {
+    return pool->counters.transactions + pool->counters.publications;
+}
+
 int pmo_root_get(pmo_pool *pool, pmo_value *value) {
     PMO_TRY(pmo_usable(pool));
     return pmo_cell_read(pool, NULL, &pool->root->root, value);

@@ -390,7 +390,8 @@ class ValueKeeper(ObjectKeeper):
     def _find_many(self, offsets: Iterable[int], inner: bool = False) -> dict[int, Any]:
         """New handles, or plain values, by offset: of objects that have no live handle.
 
-        What the core read of small lists and dicts is in their caches. *inner*: also handles of
+        What the core read of small lists and dicts is in their caches, unless a signal handler or
+        a ``__del__`` has changed something since. *inner*: also handles of
         what those refer to, but for each other: the handles make no cycle.
         """
         offsets = list(dict.fromkeys(offsets))
@@ -398,6 +399,7 @@ class ValueKeeper(ObjectKeeper):
         codes = ffi.new("uint32_t[]", count)
         stream = ffi.new("pmo_batch *")
         parts = ffi.new("pmo_batch *") if inner else ffi.NULL
+        changes = lib.pmo_changes(self.ctx)
         status = lib.pmo_find_many(self.ctx, offsets, count, codes, stream, parts)
         if status:
             self.finish(status)
@@ -414,31 +416,39 @@ class ValueKeeper(ObjectKeeper):
                     chosen = [other == code for other in types]
                     own = list(compress(offsets, chosen)), list(compress(caches, chosen))
                     made.update(cls._p_found(self, *own))
-            if inner:
-                self._find_inner(parts, caches, made)
+            if lib.pmo_changes(self.ctx) != changes:
+                for handle in made.values():
+                    handle._p_refresh()
+            elif inner:
+                self._find_inner(parts, caches, [made.get(offset) for offset in offsets])
         except BaseException:
             for offset, code in zip(offsets, types, strict=True):
                 if code in _COMMON and self.handles.get(offset) is None:
                     lib.pmo_unpin(self.ctx, offset)
             raise
+        finally:
+            if inner:
+                lib.pmo_batch_release(parts)
         if not kinds_found <= _COMMON:
             for offset, code in zip(offsets, types, strict=True):
                 if code not in _COMMON:
                     made[offset] = self.resurrect_offset(offset, code)
         return made
 
-    def _find_inner(self, parts: Any, caches: list[Any], outer: dict[int, Any]) -> None:
+    def _find_inner(self, parts: Any, caches: list[dict[Any, Any]], outer: list[Any]) -> None:
         pairs = ffi.unpack(parts.numbers, 2 * parts.count) if parts.count else []
         labels = _unmarshal(parts) or []
         if not labels:
             return
         places, offsets = pairs[::2], pairs[1::2]
+        found = {handle._p_off for handle in outer if handle is not None}
         handles = dict(zip(offsets, map(self.handles.get, offsets), strict=True))
         missing = [offset for offset, handle in handles.items() if handle is None]
         if missing:
             handles.update(self._find_many(missing))
         for place, label, offset in zip(places, labels, offsets, strict=True):
-            if offset not in outer:
+            # Nothing comes between the last look and the assignment.
+            if offset not in found and outer[place]._p_moves == 0:
                 caches[place][label] = handles[offset]
 
     def leaf(self, tag: int, number: int, payload: bytes) -> Any:

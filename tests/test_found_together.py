@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import pmemobj
+from pmemobj import values
 from pmemobj._native import ffi, lib
 
 Pool = pmemobj.PersistentObjectPool
@@ -163,3 +164,24 @@ def test_an_offset_that_makes_no_sense_leaves_no_pin(records: Any) -> None:
     assert status == lib.PMO_ECORRUPT
     assert contents.count == 0
     assert found["id"] == 3
+
+
+def test_what_is_changed_while_it_is_being_found_is_not_cached(
+    records: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a signal handler or a ``__del__`` may do it, whose own handle is gone again."""
+    mm = records._p_mm
+    decode, changed = values._unmarshal, []
+
+    def interrupted(stream: Any) -> Any:
+        if not changed:
+            changed.append(True)
+            records[0]["id"] = "changed"
+            records[0]["address"] = {"city": "Lima"}
+            mm.attend()
+        return decode(stream)
+
+    monkeypatch.setattr(values, "_unmarshal", interrupted)
+    found = list(records)
+    assert (found[0]["id"], found[0]["address"]["city"]) == ("changed", "Lima")
+    assert (found[1]["id"], found[1]["address"]["city"]) == (1, "Oslo")
