@@ -178,6 +178,7 @@ def test_what_is_changed_while_it_is_being_found_is_not_cached(
             changed.append(True)
             records[0]["id"] = "changed"
             records[0]["address"] = {"city": "Lima"}
+            records._p_cache.clear()
             mm.attend()
         return decode(stream)
 
