@@ -384,9 +384,10 @@ def workspace_joblib(directory: Path) -> float:
 def workspace_store(directory: Path) -> float:
     """IPython's %store pickles a variable into a file of its own: here the one dict of them."""
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
 
     os.environ["IPYTHONDIR"] = str(directory)
-    shell = InteractiveShell.instance()
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     shell.db = type(shell.db)(directory / "db")
     shell.user_ns["variables"] = workspace()
     with redirect_stdout(io.StringIO()):
