@@ -130,6 +130,9 @@ static int check_log(picture *seen, enum log_kind kind, uint64_t offset) {
     uint64_t hops = seen->size / LINE;
     memcpy(&first, seen->base + offset, sizeof first);
     seen->redo_pending |= kind != UNDO && first.checksum != 0;
+    if (kind == UNDO && first.capacity != most) {
+        return damaged(seen, offset, "an undo log of impossible size");
+    }
     for (log = first;; memcpy(&log, seen->base + offset, sizeof log)) {
         if (log.capacity > most || log.capacity % 8 != 0) {
             return damaged(seen, offset, "a log of impossible size");
