@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import marshal
 from itertools import compress
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs, kinds
@@ -379,7 +380,7 @@ class ValueKeeper(ObjectKeeper):
         if self.types.waiting:
             return [self.resurrect_offset(offset) for offset in offsets]
         found = list(map(self.handles.get, offsets))
-        if None not in found:
+        if NoneType not in set(map(type, found)):  # ==, which `in` asks, is an array's own
             return found
         pairs = zip(offsets, found, strict=True)
         missing = [offset for offset, handle in pairs if handle is None]

@@ -23,7 +23,7 @@ def problems(notebook: Notebook) -> list[str]:
     return notebook.displays.evaluate_all(f"(cards) => cards.flatMap({LOOKS})")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gallery(server, browser):
     """The gallery, run, with the rows of one display opened."""
     lab.write_notebook(server.directory / "gallery.ipynb", list(CELLS.values()))
