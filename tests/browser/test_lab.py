@@ -112,7 +112,10 @@ def test_a_notebook_that_is_not_trusted_is_readable(gallery, server, browser):
         cell.metadata.pop("trusted", None)
     nbformat.write(stored, server.directory / "stranger.ipynb")
     notebook = Notebook(browser, server, "stranger.ipynb", idle=False)
-    words = notebook.page.locator(".jp-OutputArea").all_inner_texts()
+    outputs = notebook.page.locator(".jp-OutputArea")
+    expect(outputs.filter(has_text="survives kill -9").first).to_be_visible(timeout=30_000)
+    expect(outputs.filter(has_text="readings").first).to_be_visible(timeout=30_000)
+    words = outputs.all_inner_texts()
     shown = "\n".join(words)
     assert notebook.page.locator(".jp-OutputArea style").count() == 0
     assert "readings" in shown
