@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NoReturn
 from pmemobj._native import lib
 from pmemobj.codecs import SIMPLE
 from pmemobj.containers.base import (
+    BUSY,
     CACHE_LIMIT,
     FIRST_READ,
     MISSING,
@@ -27,6 +28,7 @@ from pmemobj.containers.views import (
 from pmemobj.errors import DetachedObjectError
 from pmemobj.typetable import register_builtin
 
+_set_int = lib.pmo_table_set_int
 COMPLETIONS = 1000  # keys offered to complete one
 
 __all__ = [
@@ -204,17 +206,23 @@ class PersistentDict(StoredTable):
         mm = self._p_mm
         # _p_change, written out for the commonest: every call counts here.
         if type(key) is str and (not mm.attention or self._p_cache is mm.uncached):
-            encode = SIMPLE.get(type(value))
-            if encode is not None:
+            simple = type(value)
+            if simple is int or simple in SIMPLE:
                 self._p_moves = moves = self._p_moves + 1
                 try:
-                    status = put_simple(mm, self._p_off, key, value, encode)
+                    if simple is int:
+                        name = key.encode()
+                        status = _set_int(mm.ctx, self._p_off, name, len(name), value)
+                    else:
+                        status = put_simple(mm, self._p_off, key, value)
+                except (OverflowError, UnicodeEncodeError):
+                    status = BUSY  # no int64, or a surrogate: nothing was done
                 except BaseException:
                     self._p_cache.pop(key, None)
                     raise
                 cache = self._p_cache
                 if key in cache:
-                    if type(value) is int and not status and self._p_moves == moves:
+                    if simple is int and not status and self._p_moves == moves:
                         cache[key] = value  # nothing can come between; see _p_renew
                     else:
                         cache.pop(key, None)

@@ -151,8 +151,7 @@ class PersistentObject(Instance, metaclass=ObjectType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
-        encode = SIMPLE.get(type(value))
-        if encode is not None and name in cls._p_pooled:
+        if type(value) in SIMPLE and name in cls._p_pooled:
             # _p_change, written out: a class that intercepts attributes finds its slots slowly.
             mm = _manager_of(self)
             if not mm.attention:
@@ -160,7 +159,7 @@ class PersistentObject(Instance, metaclass=ObjectType):
                 _set_moves(self, moves)
                 attributes = instance_dict(self)
                 try:
-                    status = put_simple(mm, _offset_of(self), name, value, encode)
+                    status = put_simple(mm, _offset_of(self), name, value)
                 except BaseException:
                     attributes.pop(name, None)
                     raise

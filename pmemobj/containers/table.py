@@ -26,11 +26,7 @@ from pmemobj.errors import UnstorableError
 from pmemobj.staging import bind_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pmemobj.manager import MemoryManager
-
-    Encoder = Callable[[Any], Encoded]
 
 __all__ = ["CACHED_KEYS", "EncodedKey", "Page", "StoredTable", "put_simple"]
 
@@ -48,17 +44,17 @@ _POSITION = ffi.typeof("uint64_t *")
 CACHED_KEYS = frozenset((str, int, bytes, bool, type(None)))
 
 
-def put_simple(mm: MemoryManager, offset: int, name: str, value: Any, encode: Encoder) -> Any:
+def put_simple(mm: MemoryManager, offset: int, name: str, value: Any) -> Any:
     """Insert or replace the entry for a str, without the lock; the core's status.
 
-    *encode*: SIMPLE[type(value)].
+    *value* is of a type in SIMPLE.
     """
     try:
         key = name.encode()
         if type(value) is int:
             status = _set_int(mm.ctx, offset, key, len(key), value)
         else:
-            status = _set_named(mm.ctx, offset, key, len(key), *encode(value))
+            status = _set_named(mm.ctx, offset, key, len(key), *SIMPLE[type(value)](value))
     except (OverflowError, UnicodeEncodeError):
         return BUSY  # no int64, or a surrogate: nothing was done
     return status
