@@ -1,7 +1,5 @@
 #include <errno.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -47,7 +45,6 @@ static const struct pobj_alloc_class_desc classes[] = {
 #define SMALL 512u
 /* One allocation may take at most this many units of a class. */
 #define UNITS_MAX 60u
-#define POPULATE_MIN (1u << 20)
 
 int pmo_register_classes(PMEMobjpool *pop) {
     for (size_t i = 0; i < CLASSES; i++) {
@@ -96,22 +93,6 @@ static PMEMoid allocate(uint64_t size, uint64_t type_num, uint64_t flags) {
     return oid;
 }
 
-/* One call that maps a large block's pages is several times cheaper than a page fault for
- * each. Failure means only that the faults happen. */
-static void populate(void *address, uint64_t size) {
-#ifdef MADV_POPULATE_WRITE
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t start = ((uintptr_t)address + page - 1) & ~(page - 1);
-    if (size >= POPULATE_MIN) {
-        madvise((void *)start, ((uintptr_t)address + size - start) & ~(page - 1),
-                MADV_POPULATE_WRITE);
-    }
-#else
-    (void)address;
-    (void)size;
-#endif
-}
-
 int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
                  uint64_t *offset) {
     if (size == 0) {
@@ -133,7 +114,6 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
     pool->counters.allocations++;
     pool->used += pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
     *offset = oid.off;
-    populate(pmo_at(pool, oid.off), size);
     pmo_map_remove(&pool->freed, oid.off);
     pmo_map_remove(&pool->dying, oid.off);
     return type_num == PMO_NUM_BODY ? PMO_OK : pmo_vector_push(&pool->created, oid.off);

@@ -142,8 +142,8 @@ bool pmo_more_thrift(pmo_pool *pool, int status, uint64_t writes) {
     return again;
 }
 
-int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
-                 uint64_t heap_capacity, pmo_geometry *geometry) {
+int pmo_body_reserve(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
+                     uint64_t heap_capacity, pmo_geometry *geometry) {
     *geometry = (pmo_geometry){
         .capacity = capacity, .index_slots = index_slots, .heap_capacity = heap_capacity};
     uint64_t most = PMEMOBJ_MAX_ALLOC_SIZE;
@@ -155,10 +155,19 @@ int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_s
     if (size > 0) {
         PMO_TRY(pmo_allocate(pool, size, PMO_NUM_BODY, false, &geometry->body));
         pmo_mark_safe(pool, geometry->body);
+    }
+    geometry->check = pmo_geometry_check(geometry);
+    return PMO_OK;
+}
+
+int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
+                 uint64_t heap_capacity, pmo_geometry *geometry) {
+    PMO_TRY(pmo_body_reserve(pool, layout, capacity, index_slots, heap_capacity, geometry));
+    if (geometry->body != 0) {
+        pmo_populate(pool, geometry->body, pmo_body_bytes(geometry, layout));
         uint64_t index = geometry->body + capacity * pmo_stride(layout);
         memset(pmo_at(pool, index), 0, index_slots * sizeof(uint32_t));
     }
-    geometry->check = pmo_geometry_check(geometry);
     return PMO_OK;
 }
 

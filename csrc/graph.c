@@ -20,6 +20,7 @@
 #define DEEPEST 200u /* levels; each is one of C's recursion */
 #define NUMBERED 0x80u
 #define DIGIT_BITS 15u
+#define STEP 256u /* numbers that are turned into cells together */
 #define INT64_LIMIT 9223372036854775808.0
 
 /* What building a container takes to know before its first element. */
@@ -169,6 +170,25 @@ static bool is_key(const pmo_value *value) {
     return number > -INT64_LIMIT && number < INT64_LIMIT;
 }
 
+/* How many of the next objects, most at most, are numbers written like the first of them; 0:
+ * the next one is another object. Their tag, and the bytes of each behind the letter. */
+static uint64_t run_of(const graph *from, uint64_t most, uint32_t *tag, uint32_t *width) {
+    uint64_t left = (uint64_t)(from->end - from->at);
+    uint8_t letter = left > 0 ? *from->at : 0;
+    *tag = letter == 'g' ? PMO_FLOAT : PMO_INT;
+    *width = letter == 'g' ? 8 : 4;
+    if (letter != 'i' && letter != 'g') {
+        return 0;
+    }
+    const uint64_t record = *width + 1;
+    const uint64_t stop = most < left / record ? most : left / record;
+    uint64_t count = 0;
+    while (count < stop && from->at[count * record] == letter) {
+        count++;
+    }
+    return count;
+}
+
 /* ---- both passes ---- */
 
 static int scan(graph *from, uint8_t letter, unsigned depth);
@@ -235,7 +255,15 @@ static int scan(graph *from, uint8_t letter, unsigned depth) {
     PMO_TRY(make_room((void **)&from->shapes, mine, &from->shape_room, sizeof(shape)));
     from->shape_count++;
     PMO_TRY(letter != '{' ? take_uint32(from, &count) : PMO_OK);
-    for (; another(from, letter, found.count, count); found.count++) {
+    while (another(from, letter, found.count, count)) {
+        uint32_t tag = 0;
+        uint32_t width = 0;
+        uint64_t run = letter == '[' ? run_of(from, count - found.count, &tag, &width) : 0;
+        if (run > 0) {
+            from->at += run * (width + 1);
+            found.count += run;
+            continue;
+        }
         PMO_TRY(next_object(from, depth, &value, &named));
         if (letter != '[' && !is_key(&value)) {
             return PMO_EINVAL;
@@ -245,6 +273,7 @@ static int scan(graph *from, uint8_t letter, unsigned depth) {
             PMO_TRY(next_object(from, depth, &value, &named));
             found.heap += pmo_cell_heap_need(value.tag, value.number);
         }
+        found.count++;
     }
     from->shapes[mine] = found;
     return PMO_OK;
@@ -288,18 +317,52 @@ static int next_key(graph *from, pmo_heap *heap, pmo_set_entry *entry) {
     return make_cell(from->pool, heap, &value, &entry->key);
 }
 
-static int fill_list(graph *from, pmo_container *list, uint64_t count) {
-    pmo_heap heap = pmo_heap_new(from->pool, &list->geometry, PMO_LAYOUT_SEQUENCE);
-    pmo_cell *cells = (pmo_cell *)(void *)pmo_elements(from->pool, list);
-    for (uint64_t i = 0; i < count; i++) {
-        PMO_TRY(next_cell(from, &heap, &cells[i]));
+/* The cells of a run, see run_of. Gives how many, at most those of one step; 0: none. */
+static uint64_t fill_run(graph *from, pmo_cell *cells, uint64_t most) {
+    int64_t numbers[STEP];
+    uint32_t tag = 0;
+    uint32_t width = 0;
+    uint64_t run = run_of(from, most < STEP ? most : STEP, &tag, &width);
+    if (run > 0) {
+        const char *records = (const char *)from->at;
+        (void)pmo_gather(records, run, *from->at, width, numbers); /* run_of saw the letters */
+        pmo_cells_fill(tag, numbers, run, cells);
+        from->at += run * (width + 1);
     }
+    return run;
+}
+
+static int fill_cells(graph *from, pmo_heap *heap, pmo_writer *cells, uint64_t count) {
+    for (uint64_t i = 0; i < count;) {
+        pmo_cell *next = pmo_writer_room(cells, STEP * sizeof *next);
+        uint64_t made = fill_run(from, next, count - i);
+        if (made == 0) {
+            PMO_TRY(next_cell(from, heap, next));
+            made = 1;
+        }
+        pmo_writer_wrote(cells, made * sizeof *next);
+        i += made;
+    }
+    return PMO_OK;
+}
+
+static int fill_list(graph *from, pmo_container *list, uint64_t count) {
+    const pmo_geometry *geometry = &list->geometry;
+    pmo_heap heap = pmo_heap_new(from->pool, geometry, PMO_LAYOUT_SEQUENCE);
+    pmo_populate(from->pool, pmo_offset_of(from->pool, heap.bytes), heap.capacity);
+    pmo_writer cells = pmo_writer_start(from->pool, geometry->body, count * sizeof(pmo_cell));
+    int status = fill_cells(from, &heap, &cells, count);
+    pmo_writer_end(&cells);
+    PMO_TRY(status);
     pmo_state_put(list, count, count, &heap);
     return PMO_OK;
 }
 
 static int fill_table(graph *from, pmo_container *container, uint64_t count) {
     pmo_table table = pmo_table_of(from->pool, container);
+    pmo_populate(from->pool, container->geometry.body,
+                 pmo_body_bytes(&container->geometry, table.layout));
+    memset(table.index, 0, table.slots * sizeof(uint32_t));
     table.heap.in_new_body = true;
     for (; table.used < count; table.used++) {
         pmo_set_entry *entry = pmo_table_entry(&table, table.used);
@@ -329,7 +392,8 @@ static int make(graph *from, uint8_t letter, pmo_value *value, seen *named) {
     if (letter != '[') {
         geometry.index_slots = pmo_table_slots(found.count);
     }
-    PMO_TRY(pmo_object_with_body(from->pool, type_of(letter), &geometry, &offset));
+    uint32_t type = type_of(letter);
+    PMO_TRY(pmo_object_with_body(from->pool, type, &geometry, &offset));
     *value = (pmo_value){.tag = PMO_REF, .number = (int64_t)offset};
     if (named != NULL) {
         named->value = *value;

@@ -6,6 +6,7 @@
  *   heap.c     what libpmemobj has allocated
  *   transaction.c   operations, undo, fresh, allocate
  *   journal.c  undo records for large ranges
+ *   store.c    new bytes, through the mapping or the file
  *   raw.c      bytes of any size; window.c, their addresses (with maps.c)
  *   object.c   headers, reference counts, blobs
  *   burial.c   what has no references any more
@@ -381,10 +382,41 @@ int pmo_allocate_now(pmo_pool *pool, uint64_t size, uint64_t type_num,
                      pmemobj_constr constructor, void *argument, uint64_t *offset);
 void pmo_deallocate_now(pmo_pool *pool, uint64_t offset);
 
+/* ---- store.c ------------------------------------------------------------------------ */
+
+/* From so many bytes on, new ones go into the file by a system call. */
+#define PMO_DIRECT_MIN (256u * 1024)
+
+/* Copy bytes to a place that is no part of any state yet. The caller makes them durable. */
+void pmo_store_new(pmo_pool *pool, uint64_t place, const void *data, uint64_t size);
+/* Map the pages of a large new block with one call, which is several times cheaper than a
+ * page fault for each. Failure means only that the faults happen. */
+void pmo_populate(pmo_pool *pool, uint64_t offset, uint64_t size);
+
+/* New bytes that are written one piece after the other: a large block's through the file. */
+typedef struct pmo_writer {
+    pmo_pool *pool;
+    uint64_t place; /* of what comes next; in a file, of the buffer's first byte */
+    char *buffer;
+    uint64_t filled;
+    int file; /* -1: through the mapping */
+    off_t position;
+} pmo_writer;
+
+/* The block [place, place + size), no part of any state. Every path must reach
+ * pmo_writer_end. */
+pmo_writer pmo_writer_start(pmo_pool *pool, uint64_t place, uint64_t size);
+/* Where the next bytes are to be made, size of them at most; some KiB. */
+void *pmo_writer_room(pmo_writer *writer, uint64_t size);
+/* So many were. */
+void pmo_writer_wrote(pmo_writer *writer, uint64_t size);
+void pmo_writer_end(pmo_writer *writer);
+
 /* ---- object.c --------------------------------------------------------------------- */
 
 /* A new empty container of this layout's type, with a body of this geometry (capacity,
- * index_slots, heap_capacity), as pmo_body_new makes it: in one allocation if it is small. */
+ * index_slots, heap_capacity), as pmo_body_reserve makes it: in one allocation if it is small.
+ */
 int pmo_object_with_body(pmo_pool *pool, uint32_t type, pmo_geometry *geometry,
                          uint64_t *offset);
 
@@ -568,6 +600,9 @@ bool pmo_more_thrift(pmo_pool *pool, int status, uint64_t writes);
  * bytes only the index is written: every slot is free. */
 int pmo_body_new(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
                  uint64_t heap_capacity, pmo_geometry *geometry);
+/* The same, but none of its bytes is written. */
+int pmo_body_reserve(pmo_pool *pool, int layout, uint64_t capacity, uint64_t index_slots,
+                     uint64_t heap_capacity, pmo_geometry *geometry);
 /* Take the new geometry and state: snapshots both, frees the old body. */
 int pmo_body_replace(pmo_pool *pool, pmo_container *container, const pmo_geometry *geometry,
                      uint64_t length, uint64_t used, const pmo_heap *heap);

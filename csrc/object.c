@@ -34,14 +34,12 @@ int pmo_object_with_body(pmo_pool *pool, uint32_t type, pmo_geometry *geometry,
     uint64_t size = pmo_body_bytes(geometry, layout);
     if (size == 0 || size > SMALL_BODY) {
         PMO_TRY(object_new(pool, type, offset));
-        PMO_TRY(pmo_body_new(pool, layout, geometry->capacity, geometry->index_slots,
-                             geometry->heap_capacity, geometry));
+        PMO_TRY(pmo_body_reserve(pool, layout, geometry->capacity, geometry->index_slots,
+                                 geometry->heap_capacity, geometry));
     } else {
         size += sizeof(pmo_container);
         PMO_TRY(pmo_allocate(pool, size, PMO_NUM_OBJECT, false, offset));
         geometry->body = *offset + sizeof(pmo_container);
-        uint64_t index = geometry->body + geometry->capacity * pmo_stride(layout);
-        memset(pmo_at(pool, index), 0, geometry->index_slots * sizeof(uint32_t));
     }
     write_container(pool, *offset, type, geometry);
     return PMO_OK;
@@ -201,6 +199,7 @@ static uint32_t blob_check(const pmo_blob *blob) {
 int pmo_blob_write(pmo_pool *pool, uint32_t tag, const char *data, uint64_t length,
                    uint64_t *offset) {
     PMO_TRY(pmo_allocate(pool, sizeof(pmo_blob) + length, PMO_NUM_OBJECT, false, offset));
+    pmo_populate(pool, *offset, sizeof(pmo_blob) + length);
     pmo_blob *blob = pmo_at(pool, *offset);
     write_header(*offset, &blob->head, PMO_TYPE_BLOB);
     blob->length = length;

@@ -1,14 +1,7 @@
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "internal.h"
 
 #define LARGEST (PMEMOBJ_MAX_ALLOC_SIZE - 4096u)
 #define EXTENT (1ull << 30)
-/* From so many bytes on, new ones go into the file by a system call: what a page fault for
- * each page of a mapping costs is more than the copying. */
-#define DIRECT_MIN (256u * 1024)
 
 static uint64_t largest = LARGEST;
 static uint64_t extent_size = EXTENT;
@@ -163,47 +156,6 @@ int pmo_raw_new(pmo_pool *pool, uint64_t length, uint64_t *offset) {
 
 /* ---- content ------------------------------------------------------------------------ */
 
-typedef struct writing {
-    uintptr_t start;
-    const char *data;
-} writing;
-
-static int write_file(const pmo_mapping *at, void *context) {
-    const writing *state = context;
-    int file = at->shared ? pmo_maps_reopen(at, O_RDWR) : -1;
-    if (file < 0) {
-        return 1;
-    }
-    const char *data = state->data + (at->start - state->start);
-    uint64_t left = at->end - at->start;
-    off_t position = at->position;
-    while (left > 0) {
-        ssize_t done = pwrite(file, data, left, position);
-        if (done <= 0 && errno != EINTR) {
-            break;
-        }
-        if (done > 0) {
-            data += done;
-            position += done;
-            left -= (uint64_t)done;
-        }
-    }
-    close(file);
-    return left == 0 ? 0 : 1;
-}
-
-static void store(pmo_pool *pool, uint64_t place, const void *data, uint64_t size) {
-    char *target = pmo_at(pool, place);
-    bool written = false;
-    if (size >= DIRECT_MIN && !pool->info.is_pmem) {
-        writing state = {.start = (uintptr_t)target, .data = data};
-        written = pmo_maps_walk(state.start, state.start + size, write_file, &state) == 0;
-    }
-    if (!written) {
-        memcpy(target, data, size);
-    }
-}
-
 /* data NULL: zeros. */
 static int fill(pmo_pool *pool, uint64_t offset, uint64_t position, const char *data,
                 uint64_t size) {
@@ -219,7 +171,7 @@ static int fill(pmo_pool *pool, uint64_t offset, uint64_t position, const char *
         uint64_t part = size;
         PMO_TRY(pmo_raw_piece(pool, offset, position, &part, &place));
         if (data != NULL) {
-            store(pool, place, data, part);
+            pmo_store_new(pool, place, data, part);
             data += part;
         } else {
             memset(pmo_at(pool, place), 0, part);

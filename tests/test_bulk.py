@@ -143,6 +143,29 @@ def test_lists_of_runs_of_numbers_are_read_as_they_are(pool: Any) -> None:
         assert exact(stored[3:-2]) == exact(values[3:-2])
 
 
+def test_a_large_list_is_written_through_the_file(pool: Any, reopen: Any) -> None:
+    values: list[Any] = [*range(70_000), "a string in the heap", [1, 2], *([0.5] * 10), None, {}]
+    values = values * 2 + ["x"] * 7 + values[:1]
+    used = pool._info().used
+    with pytest.raises(KeyError), pool.transaction():
+        pool.root = values
+        assert exact(plain(pool.root)) == exact(values)
+        raise KeyError
+    assert pool._info().used == used
+    pool.root = values
+    pool.root._check()
+    path = pool.path
+    pool = reopen(pool)
+    assert exact(plain(pool.root)) == exact(values)
+    pool.close()
+    with pmemobj.open(path, scratch=True) as pool:  # not a byte of it may reach the file
+        pool.root = [*range(70_000, 0, -1)]
+        assert plain(pool.root) == [*range(70_000, 0, -1)]
+    with pmemobj.open(path) as pool:
+        assert exact(plain(pool.root)) == exact(values)
+        assert pool.check().ok
+
+
 def test_damage_in_a_run_of_numbers_is_found(pool: Any) -> None:
     pool.root = list(range(1000))
     root = pool.root

@@ -565,6 +565,7 @@ def enlarge_ring(pool: Any) -> None:
 POOL_CASES = [
     PoolCase("root replaced", library, set_root(lambda: {"new": [1, [HEAPED], BLOB]})),
     PoolCase("root replaced large", lambda: [[i, [HEAPED]] for i in range(16)], set_root(list)),
+    PoolCase("root written through the file", library, set_root(lambda: list(range(70_000)))),
     PoolCase("root replaced by int", library, set_root(lambda: 5)),
     PoolCase("root replaced by blob", library, set_root(lambda: BLOB)),
     PoolCase("root set from none", lambda: None, set_root(library)),
