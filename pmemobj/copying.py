@@ -11,7 +11,6 @@ from pmemobj.poolfile import PARTS_NAME, PoolFile, umask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["PoolCopy"]
 
@@ -125,12 +124,7 @@ class PoolCopy:
     def __enter__(self) -> PoolCopy:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for copy in self._copies.values():
             copy.close()
 

@@ -38,8 +38,6 @@ from pmemobj.progress import Progress, reporting
 from pmemobj.scratch import Scratch
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from pmemobj.snapshots import SnapshotReport
     from pmemobj.transaction import OpenTransaction, Transaction
 
@@ -445,12 +443,7 @@ class PersistentObjectPool:
         self.mm.require_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _repr_html_(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
 
 __all__ = ["SetAlgebra", "listed"]
@@ -57,25 +57,25 @@ class SetAlgebra:
         """A left operand as something with set's methods."""
         return left if self._p_yields(left) else set(left)
 
+    def _p_combined(self, how: Callable[[set[Any], list[Any]], set[Any]], other: Any) -> Any:
+        """All elements and those of a right operand, by a method of set."""
+        if not self._p_operand(other):
+            return NotImplemented
+        return how(set(self._p_whole()), listed(other))
+
     # -- operators -----------------------------------------------------------------------------
 
     def __and__(self, other: Any) -> Any:
         return set(self._p_common(other)) if self._p_operand(other) else NotImplemented
 
     def __or__(self, other: Any) -> Any:
-        if not self._p_operand(other):
-            return NotImplemented
-        return set(self._p_whole()).union(listed(other))
+        return self._p_combined(set.union, other)
 
     def __sub__(self, other: Any) -> Any:
-        if not self._p_operand(other):
-            return NotImplemented
-        return set(self._p_whole()).difference(listed(other))
+        return self._p_combined(set.difference, other)
 
     def __xor__(self, other: Any) -> Any:
-        if not self._p_operand(other):
-            return NotImplemented
-        return set(self._p_whole()).symmetric_difference(listed(other))
+        return self._p_combined(set.symmetric_difference, other)
 
     def __rand__(self, other: Any) -> Any:
         if not self._p_operand(other):
