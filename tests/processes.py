@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -13,6 +16,7 @@ from typing import Any
 
 PACKAGE = Path(__file__).parent.parent
 NOBODY = 65534
+PATIENCE = 60.0  # seconds that a process may live, many times what anything here takes
 
 
 def environment() -> dict[str, str]:
@@ -33,7 +37,7 @@ def run(code: str, *arguments: object, expected: int = 0, **how: Any) -> str:
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
         **how,
     )
@@ -41,9 +45,30 @@ def run(code: str, *arguments: object, expected: int = 0, **how: Any) -> str:
     return done.stdout.strip()
 
 
+def in_child(work: Callable[[], Any]) -> None:
+    """Run *work* in a forked child, which must not fail."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(int(PATIENCE))  # a child that hangs dies of it
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 @contextmanager
 def running(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs *code* and has printed its first line; killed at the end."""
+    """A process that runs *code* and has printed its first line; killed at the end.
+
+    Or earlier, if it lives too long: whoever reads from it, or waits for it, goes on then.
+    """
     process = subprocess.Popen(
         command(code, *arguments),
         stdin=subprocess.PIPE,
@@ -51,10 +76,14 @@ def running(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         text=True,
         env=environment(),
     )
+    hangs = threading.Timer(PATIENCE, process.kill)
+    hangs.daemon = True
+    hangs.start()
     try:
         assert process.stdout is not None
         assert process.stdout.readline(), "the process ended before it said anything"
         yield process
     finally:
+        hangs.cancel()
         process.kill()
-        process.communicate()
+        process.communicate(timeout=PATIENCE)

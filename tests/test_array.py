@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import gc
-import os
 import pickle
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from processes import in_child
+from threads import Worker
 
 np = pytest.importorskip("numpy")
 
@@ -310,18 +310,11 @@ def test_raw_writes_are_in_the_pool(pool: Any, reopen: Any) -> None:
 
 def test_another_thread_waits(pool: Any) -> None:
     array, _ = both(pool)
-    done = threading.Event()
-
-    def write() -> None:
-        array[0] = 2
-        done.set()
-
     with pool.transaction():
         array[0] = 1
-        thread = threading.Thread(target=write)
-        thread.start()
-        assert not done.wait(0.05)
-    thread.join()
+        worker = Worker(array.__setitem__, 0, 2)
+        assert worker.busy()
+    worker.end()
     assert (array[0] == 2).all()
 
 
@@ -605,17 +598,14 @@ def test_a_forged_description_is_an_error(pool: Any, description: Any) -> None:
 def test_a_forked_child_has_a_copy(pool: Any) -> None:
     pool.root["a"] = np.arange(100_000)
     array, view = pool.root["a"], np.asarray(pool.root["a"])
-    child = os.fork()
-    if child == 0:
-        sound = view.sum() == sum(range(100_000))
+
+    def work() -> None:
+        assert view.sum() == sum(range(100_000))
         view[:] = 0
-        try:
+        with pytest.raises(pmemobj.PoolForkedError):
             array[0] = 5
-        except pmemobj.PoolForkedError:
-            os._exit(0 if sound else 1)
-        os._exit(2)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+
+    in_child(work)
     assert (view == np.arange(100_000)).all()
 
 

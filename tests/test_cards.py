@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from typing import Any
 
+import processes
 import pytest
 
 np = pytest.importorskip("numpy")
@@ -133,9 +132,7 @@ with pmemobj.open({str(tmp_path / "test.pmem")!r}) as pool:
         print(row.cells[1], row.cells[-1].text)
 assert "numpy" not in sys.modules and "pandas" not in sys.modules
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert processes.run(program).splitlines() == [
         "PersistentArray int64, 100",
         "DataFrame pandas DataFrame, 1 buffer",
     ]

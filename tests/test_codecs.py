@@ -6,11 +6,9 @@ import copy
 import enum
 import io
 import math
-import os
 import pathlib
 import pickle
 import struct
-import subprocess
 import sys
 import textwrap
 import types
@@ -28,6 +26,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import run
 
 from pmemobj import codecs
 from pmemobj.codecs import (
@@ -656,19 +655,6 @@ def test_a_zone_without_data_is_missing() -> None:
         assert "Europe/Xerlin" in repr(missing)
 
 
-def run_script(script: str, *folders: pathlib.Path) -> str:
-    path = [*folders, pathlib.Path(codecs.__file__).parents[2]]
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": ":".join(map(str, path))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 def test_definitions_of_a_notebook_are_found_in_main() -> None:
     script = """
     import enum, sys
@@ -687,7 +673,7 @@ def test_definitions_of_a_notebook_are_found_in_main() -> None:
     class Model: ...
     assert decode(*form) is Model
     """
-    assert run_script(script) == "<missing class __main__:Model>\n"
+    assert run(script) == "<missing class __main__:Model>"
 
 
 # ---- pickles --------------------------------------------------------------------------------
@@ -1315,17 +1301,19 @@ def test_importing_the_codecs_loads_no_rarely_used_module() -> None:
     assert decode(*encode(decimal.Decimal("1.50"))).as_tuple().exponent == -2
     """
     package = pathlib.Path(codecs.__file__).parents[1]
-    assert run_script(f"package = {str(package)!r}\n" + textwrap.dedent(script)) == "[]\n"
+    assert run(f"package = {str(package)!r}\n" + textwrap.dedent(script)) == "[]"
 
 
 def test_another_module_of_a_known_name_does_no_harm(tmp_path: pathlib.Path) -> None:
     (tmp_path / "uuid.py").write_text("class Mine: ...")
     script = """
+    import sys
+    sys.path.insert(0, sys.argv[1])
     import uuid
     from pmemobj.codecs import encode
     assert encode(uuid.Mine()) is None
     """
-    run_script(script, tmp_path)
+    run(script, tmp_path)
 
 
 def test_every_path_class_of_pathlib_is_covered_or_refused() -> None:

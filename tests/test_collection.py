@@ -5,16 +5,15 @@ from __future__ import annotations
 import ctypes
 import logging
 import random
-import subprocess
 import sys
-import textwrap
-import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run
+from threads import Worker
 
 import pmemobj
 from pmemobj.checker import check_pool
@@ -258,8 +257,7 @@ def test_what_a_crash_left_is_freed_at_the_next_opening(tmp_path: Path) -> None:
         alone["shared"] = pool.root["kept"]
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
-    assert done.returncode == -9
+    run(script, expected=-9)
     with pmemobj.open(path) as pool:
         assert not pool.recovery.clean
         assert pool.recovery.objects_collected == 4
@@ -404,15 +402,12 @@ def test_not_inside_a_transaction(pool: pmemobj.PersistentObjectPool) -> None:
 
 
 def test_it_waits_for_another_threads_transaction(pool: pmemobj.PersistentObjectPool) -> None:
-    reports: list[pmemobj.CollectionReport] = []
-    thread = threading.Thread(target=lambda: reports.append(pool.gc()))
     with pool.transaction():
-        thread.start()
+        worker = Worker(pool.gc)
         pool.root.append([1])
-        thread.join(0.05)
-        assert not reports
-    thread.join()
-    assert (reports[0].objects, reports[0].freed) == (2, 0)
+        assert worker.busy()
+    report = worker.end()
+    assert (report.objects, report.freed) == (2, 0)
 
 
 def test_a_closed_pool_is_refused(pool: pmemobj.PersistentObjectPool) -> None:

@@ -9,19 +9,20 @@ import datetime
 import math
 import numbers
 import pickle
-import threading
 import types
 import zoneinfo
 from collections import namedtuple
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from threads import together
 
 import pmemobj
 from pmemobj import PersistentDict, PersistentObject
@@ -521,26 +522,16 @@ def test_popping_is_last_in_first_out(pool: Any) -> None:
 
 def test_threads_share_a_dict(pool: Any) -> None:
     d = make(pool, total=0)
-    failures = []
 
     def work(number: int) -> None:
-        try:
-            for step in range(60):
-                d[number, step] = [step]
-                with pool.transaction():
-                    d["total"] += 1
-                assert d[number, step][0] == step and (number, step) in d
-                assert len(d.copy()) <= 1 + 4 * 60
-        except BaseException as error:
-            failures.append(error)
-            raise
+        for step in range(60):
+            d[number, step] = [step]
+            with pool.transaction():
+                d["total"] += 1
+            assert d[number, step][0] == step and (number, step) in d
+            assert len(d.copy()) <= 1 + 4 * 60
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not failures
+    together(*(partial(work, number) for number in range(4)))
     assert d["total"] == 4 * 60 == len(d) - 1
     d._check()
 

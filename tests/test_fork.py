@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import command, environment, run, running
+from processes import environment, in_child, run, running
+from threads import paused
 
 import pmemobj
 
@@ -25,23 +24,6 @@ Pool = pmemobj.PersistentObjectPool
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
 )
-
-
-def in_child(work: Callable[[], Any]) -> None:
-    """Run *work* in a forked child, which must not fail."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
 
 
 @pytest.fixture
@@ -145,49 +127,32 @@ def test_a_fork_inside_a_transaction(filled: Pool) -> None:
 
 
 def test_a_fork_while_another_thread_is_at_work(filled: Pool) -> None:
-    begun, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
+    def hold() -> Iterator[None]:
         with filled.mm.lock:
-            begun.set()
-            done.wait(30)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    begun.wait(10)
+            yield
 
     def work() -> None:
         with pytest.raises(pmemobj.PoolForkedError):  # and does not wait for that lock
             filled.root.update(a=1)
 
-    in_child(work)
-    done.set()
-    holder.join()
+    with paused(hold):
+        in_child(work)
 
 
 def test_a_fork_while_another_thread_is_inside_a_transaction(filled: Pool) -> None:
-    begun, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
+    def hold() -> Iterator[None]:
         with filled.transaction():
             filled.root["list"].append(3)
             with filled.mm.lock:
-                begun.set()
-                done.wait(30)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    begun.wait(10)
+                yield
 
     def work() -> None:
-        signal.alarm(20)  # a child that hangs dies of it
         gc.collect()
         with pytest.raises(pmemobj.PoolForkedError):
             filled.root["list"].append(4)
 
-    in_child(work)
-    done.set()
-    holder.join()
+    with paused(hold):
+        in_child(work)
     assert filled.root["list"] == [1, 2, 3]
     assert filled.check().ok
 
@@ -240,7 +205,7 @@ BUSY = """
                 child.join(30)
                 assert child.exitcode == 0, child.exitcode
             stop.set()
-            thread.join()
+            thread.join(30)
             assert len(pool.root) == 1 and len(mine) % 2 == 0 and len(mine) > 0
 """
 
@@ -285,57 +250,40 @@ def test_the_parents_death_releases_the_lock_while_a_child_lives(
         import os, sys, pmemobj
         pool = pmemobj.create(sys.argv[1], 32 << 20, elastic=sys.argv[2] == "True")
         pool.root = [b"x" * (6 << 20), b"y" * (6 << 20)]
+        print("made", flush=True)
         if os.fork() == 0:
             print(os.getpid(), flush=True)
             sys.stdin.read()
             os._exit(0)
         os.wait()
     """
-    process = subprocess.Popen(
-        command(code, path, elastic),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
-    try:
-        os.kill(process.pid, signal.SIGKILL)
+    with running(code, path, elastic) as process:
+        child = int(process.stdout.readline())
+        process.kill()
         process.wait()
         os.kill(child, 0)  # lives
         with pmemobj.open(path) as pool:
             assert not pool.recovery.clean
             assert [len(item) for item in pool.root] == [6 << 20] * 2
-    finally:
-        process.stdin.close()
-        process.stdout.close()
 
 
 def test_started_programs_do_not_hold_the_lock(tmp_path: Path) -> None:
     code = """
         import subprocess, sys, pmemobj
         pool = pmemobj.create(sys.argv[1])
+        print("made", flush=True)
         sleeper = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
         print(sleeper.pid, flush=True)
         sys.stdin.read()
     """
-    process = subprocess.Popen(
-        command(code, tmp_path / "a"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    assert process.stdout is not None
-    sleeper = int(process.stdout.readline())
-    try:
-        process.kill()
-        process.communicate()
-        pmemobj.open(tmp_path / "a").close()
-    finally:
-        os.kill(sleeper, signal.SIGKILL)
+    with running(code, tmp_path / "a") as process:
+        sleeper = int(process.stdout.readline())
+        try:
+            process.kill()
+            process.wait()
+            pmemobj.open(tmp_path / "a").close()
+        finally:
+            os.kill(sleeper, signal.SIGKILL)
 
 
 WORKERS = """

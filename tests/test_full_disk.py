@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import PATIENCE
 
 import pmemobj
 
@@ -32,6 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
             ["mount", "-t", "tmpfs", "-o", f"size={size}m", "none", place],
             capture_output=True,
             text=True,
+            timeout=PATIENCE,
             check=False,
         )
         if done.returncode:
@@ -43,7 +45,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         yield make
     finally:
         if mounted:
-            subprocess.run(["umount", "--lazy", place], check=True)
+            subprocess.run(["umount", "--lazy", place], timeout=PATIENCE, check=True)
 
 
 def fill(disk: Path) -> Path:

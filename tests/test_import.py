@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run
 
 HEAVY = {
     "IPython", "asyncio", "concurrent", "ctypes", "datetime", "decimal", "email", "fractions",
@@ -22,10 +21,7 @@ before = set(sys.modules)
 {statement}
 print(*(set(sys.modules) - before))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    return set(done.stdout.split())
+    return set(run(program).split())
 
 
 def test_importing_loads_nothing_heavy() -> None:
@@ -45,7 +41,4 @@ with pmemobj.create({f"{tmp_path}/a.pool"!r}) as pool:
 with pmemobj.open({f"{tmp_path}/a.pool"!r}) as pool:
     print(pmemobj.plain(pool.root))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "{'list': [1, 2.5, 'three']}"
+    assert run(program) == "{'list': [1, 2.5, 'three']}"

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from threads import Worker
 
 import pmemobj
 from pmemobj.containers.ahead import Watched
@@ -139,8 +140,7 @@ def test_elements_that_another_thread_replaces_are_seen(numbers: Any) -> None:
                 numbers[place] = numbers[place] + MANY
             done += 1
 
-    writer = threading.Thread(target=replace)
-    writer.start()
+    writer = Worker(replace)
     try:
         for _ in range(15):
             ours = iter(numbers)
@@ -155,4 +155,4 @@ def test_elements_that_another_thread_replaces_are_seen(numbers: Any) -> None:
             assert list(ours) == []
     finally:
         stop.set()
-        writer.join()
+        writer.end()

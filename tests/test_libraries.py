@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import processes
 import pytest
 
 np = pytest.importorskip("numpy")
@@ -352,7 +351,6 @@ with pmemobj.open({str(tmp_path / "test.pmem")!r}) as pool:
     assert pool.check().ok
     pool.gc()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "needs numpy" in done.stdout
-    assert "<missing" in done.stdout
+    printed = processes.run(program)
+    assert "needs numpy" in printed
+    assert "<missing" in printed

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from threads import Worker
 
 import pmemobj
 from pmemobj import PersistentDict, PersistentList, PersistentObject
@@ -385,23 +386,13 @@ class Fallback(PersistentObject):
 def test_only_committed_values_are_seen_by_other_threads(pool: Any) -> None:
     run = pool.root["run"] = pool.new(Run, "old")
     assert run.name == "old"
-    inside, seen = threading.Event(), []
-
-    def read() -> None:
-        inside.wait(10)
-        seen.append(run.name)
-
-    reader = threading.Thread(target=read)
-    reader.start()
     with pytest.raises(KeyError), pool.transaction():
         run.name = "uncommitted"
         assert run.name == "uncommitted"
-        inside.set()
-        reader.join(0.2)
-        assert not seen
+        reader = Worker(getattr, run, "name")
+        assert reader.busy(0.2)
         raise KeyError
-    reader.join(10)
-    assert seen == ["old"]
+    assert reader.end() == "old"
 
 
 # -- classes that come, go and change ---------------------------------------------------------

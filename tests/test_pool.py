@@ -11,13 +11,13 @@ import shutil
 import signal
 import stat
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import NOBODY, run, running
+from processes import NOBODY, PATIENCE, run, running
+from threads import together
 
 import pmemobj
 from pmemobj import poolfile
@@ -684,7 +684,7 @@ def test_the_exit_does_not_wait_for_another_threads_transaction(closed: Path) ->
                 begun.set()
                 threading.Event().wait()
         threading.Thread(target=work, daemon=True).start()
-        begun.wait()
+        begun.wait(30)
         """,
         closed,
     )
@@ -763,7 +763,11 @@ def unwritten(path: Path) -> int:
         _fields_ = [(name, ctypes.c_uint64) for name in names]
 
     name = subprocess.run(
-        ["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True
+        ["stat", "-f", "-c", "%T", path],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     ).stdout
     if name.strip() in ("tmpfs", "ramfs", "overlayfs"):
         pytest.skip(f"{name.strip()} has no disk of its own")
@@ -997,19 +1001,13 @@ def test_an_interrupted_creation_leaves_nothing(
 
 
 def test_opening_in_two_threads(closed: Path) -> None:
-    results: list[Any] = []
-
-    def open_it() -> None:
+    def open_it() -> Any:
         try:
-            results.append(pmemobj.open(closed))
+            return pmemobj.open(closed)
         except pmemobj.PoolLockedError as error:
-            results.append(error.pid)
+            return error.pid
 
-    threads = [threading.Thread(target=open_it) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results = together(*[open_it] * 4)
     pools = [result for result in results if isinstance(result, pmemobj.PersistentObjectPool)]
     assert len(pools) == 1
     assert [result for result in results if result is not pools[0]] == [os.getpid()] * 3

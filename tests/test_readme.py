@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -40,6 +41,7 @@ def test_sessions_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
             text=True,
             capture_output=True,
             cwd=tmp_path,
+            timeout=PATIENCE,
             check=False,
         )
         expected = -signal.SIGKILL if KILL in session else 0

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from processes import run
 from ring_buffer import FloatRing
+from threads import Worker, paused
 
 import pmemobj
 from pmemobj import copying, drafts, settling, snapshots
@@ -305,21 +306,14 @@ def test_changes_without_end_while_it_is_copied(
 def test_a_snapshot_while_another_thread_has_a_transaction(
     live: pmemobj.PersistentObjectPool, copy: Path
 ) -> None:
-    inside, taken = threading.Event(), threading.Event()
-
-    def work() -> None:
+    def work() -> Iterator[None]:
         with live.transaction():
             live.root["half"] = list(range(5000))
-            inside.set()
-            taken.wait(30)
+            yield
             live.root["other half"] = 1
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert inside.wait(30)
-    live.snapshot(copy)
-    taken.set()
-    thread.join()
+    with paused(work):
+        live.snapshot(copy)
     assert content(copy) == CONTENT
     assert live.root["half"][-1] == 4999
     assert live.root["other half"] == 1
@@ -332,20 +326,14 @@ def test_an_array_that_another_thread_is_changing(
     live.root["array"] = numpy.arange(10_000.0)
     with live.transaction():
         live.root["array"][7] = -1.0
-    inside, taken = threading.Event(), threading.Event()
 
-    def work() -> None:
+    def work() -> Iterator[None]:
         with live.transaction():
             live.root["array"][:] = 0.0
-            inside.set()
-            taken.wait(30)
+            yield
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert inside.wait(30)
-    live.snapshot(copy)
-    taken.set()
-    thread.join()
+    with paused(work):
+        live.snapshot(copy)
     live.close()
     expected = numpy.arange(10_000.0)
     expected[7] = -1.0
@@ -372,9 +360,7 @@ def test_every_snapshot_of_a_busy_pool_is_a_state(tmp_path: Path, copy: Path) ->
                 log.append(f"{number} wrote {at} and some text that fills the heap")
                 written[number] = at + 1
 
-        workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-        for worker in workers:
-            worker.start()
+        workers = [Worker(work, number) for number in range(threads)]
         try:
             seen = []
             for _ in range(4):
@@ -384,7 +370,7 @@ def test_every_snapshot_of_a_busy_pool_is_a_state(tmp_path: Path, copy: Path) ->
         finally:
             ending.set()
             for worker in workers:
-                worker.join()
+                worker.end()
         assert pool.check().ok
     assert sum(seen[-1][0]) > 0, "nothing was written meanwhile"
     for before, found, after in seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from threads import in_thread, together, wait_for
 
 import pmemobj
 from pmemobj._native import lib
@@ -29,26 +31,6 @@ def hasty() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(former)
-
-
-def run(*actions: Callable[[], object]) -> None:
-    """Each action in a thread of its own, to the end; the first failure is raised."""
-    failures: list[BaseException] = []
-
-    def guarded(action: Callable[[], object]) -> None:
-        try:
-            action()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(action,)) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
-    for failure in failures:
-        raise failure
 
 
 @pytest.mark.usefixtures("hasty")
@@ -73,7 +55,7 @@ def test_changes_of_several_threads_all_arrive(pool: Pool) -> None:
                     table["shared"] = -1
                     numbers.append(number)
 
-    run(*(lambda number=number: work(number) for number in range(3)))  # type: ignore[misc]
+    together(*(lambda number=number: work(number) for number in range(3)))  # type: ignore[misc]
     assert len(numbers) == 3 * (rounds + 2 * (rounds // 50))
     assert len(table) == 3 * (rounds - len(range(0, rounds, 7))) + 1
     assert members == set(range(3 * rounds))
@@ -97,7 +79,7 @@ def test_caches_are_true_after_changes_by_several_threads(pool: Pool) -> None:
             counter.value = 10 * turn + number
             table[key], numbers[place], counter.value
 
-    run(*(lambda number=number: work(number) for number in range(3)))  # type: ignore[misc]
+    together(*(lambda number=number: work(number) for number in range(3)))  # type: ignore[misc]
     assert {key: table[key] for key in "abc"} == table.copy()
     assert [numbers[i] for i in range(3)] == numbers.copy()
     assert counter.value == counter.__dict__["value"]
@@ -119,11 +101,11 @@ def test_whoever_holds_the_lock_is_undisturbed(pool: Pool) -> None:
             order.append("holder")
 
     def writer() -> None:
-        held.wait(10)
+        wait_for(held)
         numbers.append(5)
         order.append("writer")
 
-    run(holder, writer)
+    together(holder, writer)
     assert order == ["holder", "writer"]
     assert numbers == [1, 2, 3, 4, 5]
 
@@ -141,7 +123,7 @@ def test_a_thread_that_did_not_come_in_last_is_refused(pool: Pool) -> None:
             found.append(lib.pmo_claim(ctx))
             found.append(lib.pmo_sequence_append_int(ctx, offset, 3))
 
-    run(other)
+    in_thread(other)
     assert found == [lib.PMO_EBUSY, lib.PMO_OK, lib.PMO_OK]
     assert lib.pmo_sequence_append_int(ctx, offset, 4) == lib.PMO_EBUSY
     numbers.append(4)
@@ -165,12 +147,12 @@ def test_a_change_waits_for_another_threads_transaction(pool: Pool) -> None:
             root["n"] = 2
 
     def other() -> None:
-        begun.wait(10)
+        wait_for(begun)
         numbers.append(3)
         seen.append(root["n"])
         root["n"] = 3
 
-    run(owner, other)
+    together(owner, other)
     assert numbers == [1, 2, 3]
     assert seen == [2]
     assert root["n"] == 3
@@ -209,73 +191,13 @@ def test_what_was_read_before_stays_warm(pool: Pool) -> None:
     assert (numbers[0], table["k"]) == (7, 7)
 
 
-def test_a_signal_handler_between_a_change_and_its_cache(pool: Pool) -> None:
-    """A profiler is called where a signal handler would be: after each call into the core."""
-    pool.root = {"list": [0], "dict": {"k": 0}, "counter": pool.new(Counter)}
-    numbers, table, counter = (pool.root[name] for name in ("list", "dict", "counter"))
+def at_each_point(
+    prepare: Callable[[], object], work: Callable[[], object], come: Callable[[int], object]
+) -> None:
+    """Do *work* again and again; *come* comes in between, each time at a later point.
 
-    def change(number: int) -> None:
-        numbers[0] = number
-        table["k"] = number
-        counter.value = number
-
-    def read() -> tuple[Any, ...]:
-        return numbers[0], table["k"], counter.value
-
-    for step in range(1, 60):
-        assert read() == (numbers.copy()[0], table.copy()["k"], counter.__dict__["value"])
-        points = 0
-
-        def handler(frame: Any, event: str, called: Any) -> None:
-            nonlocal points
-            points += event in ("call", "c_return")
-            if points == step:  # noqa: B023
-                sys.setprofile(None)
-                read()
-                if step % 2:  # noqa: B023
-                    change(-step)  # noqa: B023
-                read()
-
-        sys.setprofile(handler)
-        change(step)
-        sys.setprofile(None)
-        assert read() == (numbers.copy()[0], table.copy()["k"], counter.__dict__["value"])
-    assert points < step, "every point was tried"
-
-
-@pytest.mark.parametrize("keeps", [True, False])
-def test_a_signal_handler_while_dead_handles_are_released(pool: Pool, keeps: bool) -> None:
-    pool.root = {"list": [0], "count": 0}
-    root = pool.root
-    held: list[Any] = []
-    for step in range(1, 200):
-        assert root["list"] is root["list"]  # and nobody keeps it: the handle dies
-        root._p_cache.clear()
-        points = 0
-
-        def handler(frame: Any, event: str, called: Any) -> None:
-            nonlocal points
-            points += event in ("call", "c_return")
-            if points == step:  # noqa: B023
-                sys.setprofile(None)
-                held.append(root["list"])
-                if not keeps:
-                    held.clear()
-
-        sys.setprofile(handler)
-        len(root)
-        sys.setprofile(None)
-        root._p_cache.clear()
-        if held:
-            assert root["list"] is held[0]
-        held.clear()
-        if points < step:
-            break
-    assert points < step, "every point was tried"
-
-
-def at_each_point(prepare: Callable[[], object], work: Callable[[], object], come: Any) -> None:
-    """Do *work* again and again; *come* comes in between, each time at a later point."""
+    A profiler is called where a signal handler would be: after each call into the core.
+    """
     for step in range(1, 5000):
         prepare()
         points = 0
@@ -285,7 +207,7 @@ def at_each_point(prepare: Callable[[], object], work: Callable[[], object], com
             points += event in ("call", "c_return")
             if points == step:  # noqa: B023
                 sys.setprofile(None)
-                come()
+                come(step)  # noqa: B023
 
         sys.setprofile(handler)
         try:
@@ -295,6 +217,54 @@ def at_each_point(prepare: Callable[[], object], work: Callable[[], object], com
         if points < step:
             return
     pytest.fail("not every point was tried")
+
+
+def test_a_signal_handler_between_a_change_and_its_cache(pool: Pool) -> None:
+    pool.root = {"list": [0], "dict": {"k": 0}, "counter": pool.new(Counter)}
+    numbers, table, counter = (pool.root[name] for name in ("list", "dict", "counter"))
+    fresh = itertools.count(1)
+
+    def change(number: int) -> None:
+        numbers[0] = number
+        table["k"] = number
+        counter.value = number
+
+    def read() -> tuple[Any, ...]:
+        return numbers[0], table["k"], counter.value
+
+    def require_true() -> None:
+        assert read() == (numbers.copy()[0], table.copy()["k"], counter.__dict__["value"])
+
+    def come(step: int) -> None:
+        read()
+        if step % 2:
+            change(-step)
+        read()
+
+    at_each_point(require_true, lambda: change(next(fresh)), come)
+    require_true()
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_signal_handler_while_dead_handles_are_released(pool: Pool, keeps: bool) -> None:
+    pool.root = {"list": [0], "count": 0}
+    root = pool.root
+    held: list[Any] = []
+
+    def prepare() -> None:
+        root._p_cache.clear()
+        if held:
+            assert root["list"] is held[0]
+        held.clear()
+        assert root["list"] is root["list"]  # and nobody keeps it: the handle dies
+        root._p_cache.clear()
+
+    def come(step: int) -> None:
+        held.append(root["list"])
+        if not keeps:
+            held.clear()
+
+    at_each_point(prepare, lambda: len(root), come)
 
 
 @pytest.mark.parametrize("name", ["list", "dict", "ahead", "object"])
@@ -325,7 +295,7 @@ def test_a_signal_handler_changes_what_is_being_read(pool: Pool, name: str) -> N
         stored._p_refresh()
         found.clear()
 
-    def come() -> None:
+    def come(step: int) -> None:
         write("new" * 20)
         found.append(None)
 
@@ -357,4 +327,4 @@ def test_a_signal_handler_closes_the_pool_that_is_being_read(tmp_path: Any) -> N
         pools[0].close()
 
     roots: list[Any] = []
-    at_each_point(prepare, work, lambda: pools[0].close())
+    at_each_point(prepare, work, lambda step: pools[0].close())

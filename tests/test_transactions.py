@@ -7,24 +7,20 @@ import contextlib
 import gc
 import random
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from threads import Worker, in_thread, together, wait_for
 
 import pmemobj
 from pmemobj._native import lib
 
 Pool = pmemobj.PersistentObjectPool
 Reopen = Callable[[Pool], Pool]
-
-
-def in_thread(work: Callable[[], Any]) -> Any:
-    """What *work* gives or raises in a thread of its own."""
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(work).result(timeout=30)
 
 
 class Note(pmemobj.PersistentObject):
@@ -405,25 +401,19 @@ def test_other_threads_wait_and_never_see_what_is_not_committed(filled: Pool) ->
     root = filled.root
     numbers, note = root["list"], root["note"]
     assert (numbers[0], note.text, root["list"] is numbers) == (1, "first", True)  # warm
-    begun, seen = threading.Event(), []
+    begun = threading.Event()
 
-    def read() -> None:
-        assert begun.wait(10)
-        seen.append((numbers[0], note.text, len(numbers), root.get("extra")))
+    def read() -> Any:
+        wait_for(begun)
+        return numbers[0], note.text, len(numbers), root.get("extra")
 
-    readers = [threading.Thread(target=read) for _ in range(4)]
-    for reader in readers:
-        reader.start()
+    readers = [Worker(read) for _ in range(4)]
     with pytest.raises(ZeroDivisionError), filled.transaction():
         change_everything(filled)
         begun.set()
-        for reader in readers:
-            reader.join(0.05)
-        assert seen == []
+        assert all(reader.busy() for reader in readers)
         raise ZeroDivisionError
-    for reader in readers:
-        reader.join(10)
-    assert seen == [(1, "first", 3, None)] * 4
+    assert [reader.end() for reader in readers] == [(1, "first", 3, None)] * 4
 
 
 def test_another_threads_writes_come_after(pool: Pool) -> None:
@@ -431,12 +421,10 @@ def test_another_threads_writes_come_after(pool: Pool) -> None:
     numbers = pool.root["list"]
     with pool.transaction():
         numbers.append(1)
-        writer = threading.Thread(target=numbers.append, args=(3,))
-        writer.start()
-        writer.join(0.05)
-        assert writer.is_alive()
+        writer = Worker(numbers.append, 3)
+        assert writer.busy()
         numbers.append(2)
-    writer.join(10)
+    writer.end()
     assert numbers == [1, 2, 3]
 
 
@@ -461,9 +449,7 @@ def test_a_thread_that_ends_inside_a_transaction(filled: Pool) -> None:
 
     threads = threading.enumerate()
     with pytest.warns(RuntimeWarning, match="rolled back"):
-        worker = threading.Thread(target=work)
-        worker.start()
-        worker.join()
+        in_thread(work)
     assert threading.enumerate() == threads
     check_unchanged(filled)
     with pytest.raises(pmemobj.AbortedObjectError):
@@ -474,35 +460,37 @@ def test_a_thread_that_ends_inside_a_transaction(filled: Pool) -> None:
 
 @pytest.mark.filterwarnings("ignore:a thread has ended with a transaction")
 def test_a_waiting_thread_goes_on_when_the_other_one_ends(pool: Pool) -> None:
-    begun, waiting, results = threading.Event(), threading.Event(), []
+    begun, waiting = threading.Event(), threading.Event()
 
     def work() -> None:
         pool.transaction().begin()
         pool.root["a"] = 1
         begun.set()
-        waiting.wait(10)
+        wait_for(waiting)
 
-    def wait() -> None:
-        begun.wait(10)
+    def wait() -> dict[str, int]:
+        wait_for(begun)
         waiting.set()
-        results.append(dict(pool.root))
+        return dict(pool.root)
 
-    threads = [threading.Thread(target=target) for target in (work, wait)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert results == [{}]
+    assert together(work, wait) == [None, {}]
 
 
-def test_an_abandoned_generator(pool: Pool) -> None:
-    def generate() -> Iterator[int]:
+def begun_inside(pool: Pool) -> Generator[int]:
+    """A generator that has begun a transaction and waits inside of it."""
+
+    def generate() -> Generator[int]:
         with pool.transaction():
             pool.root["a"] = 1
             yield 1
 
     generator = generate()
     next(generator)
+    return generator
+
+
+def test_an_abandoned_generator(pool: Pool) -> None:
+    generator = begun_inside(pool)
     assert pool.mm.transaction_depth() == 1
     del generator
     gc.collect()
@@ -511,13 +499,7 @@ def test_an_abandoned_generator(pool: Pool) -> None:
 
 
 def test_a_generator_finished_by_another_thread(pool: Pool) -> None:
-    def generate() -> Iterator[int]:
-        with pool.transaction():
-            pool.root["a"] = 1
-            yield 1
-
-    generator = generate()
-    next(generator)
+    generator = begun_inside(pool)
     with pytest.raises(pmemobj.TransactionOwnerError):
         in_thread(lambda: list(generator))
     assert pool.mm.transaction_depth() == 1  # of this thread, which must end it
@@ -526,13 +508,7 @@ def test_a_generator_finished_by_another_thread(pool: Pool) -> None:
 
 
 def test_a_generator_closed_by_another_thread(pool: Pool) -> None:
-    def generate() -> Iterator[int]:
-        with pool.transaction():
-            pool.root["a"] = 1
-            yield 1
-
-    generator = generate()
-    next(generator)
+    generator = begun_inside(pool)
     with pytest.raises(pmemobj.TransactionOwnerError):
         in_thread(generator.close)
     with pool.transaction():  # not a part of the one that was left
@@ -542,14 +518,8 @@ def test_a_generator_closed_by_another_thread(pool: Pool) -> None:
 
 
 def test_a_generator_closed_by_another_thread_inside_a_transaction(pool: Pool) -> None:
-    def generate() -> Iterator[int]:
-        with pool.transaction():
-            pool.root["a"] = 1
-            yield 1
-
     with pytest.raises(pmemobj.TransactionAbortedError), pool.transaction():
-        generator = generate()
-        next(generator)
+        generator = begun_inside(pool)
         with pytest.raises(pmemobj.TransactionOwnerError):
             in_thread(generator.close)
         with contextlib.suppress(pmemobj.TransactionAbortedError):
@@ -566,14 +536,13 @@ def test_closing_waits_for_another_threads_transaction(pool: Pool, reopen: Reope
         with pool.transaction():
             pool.root["a"] = 1
             begun.set()
-            threading.Event().wait(0.1)
+            time.sleep(0.1)
             pool.root["b"] = 2
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    begun.wait(10)
+    worker = Worker(work)
+    wait_for(begun)
     again = reopen(pool)
-    worker.join()
+    worker.end()
     assert again.root == {"a": 1, "b": 2}
     assert again.recovery.clean
 
@@ -582,34 +551,25 @@ def test_many_threads(pool: Pool, reopen: Reopen) -> None:
     """Money moves between accounts; each thread also counts in a list and a dict of its own."""
     accounts, threads, rounds = 8, 6, 60
     pool.root = {"accounts": [100] * accounts, "log": [], "counts": {}, "objects": {}}
-    failures: list[BaseException] = []
 
     def work(number: int) -> None:
         chance = random.Random(number)
         root = pool.root
-        try:
-            for turn in range(rounds):
-                one, other = chance.sample(range(accounts), 2)
-                with contextlib.suppress(ZeroDivisionError), pool.transaction():
-                    amount = chance.randrange(20)
-                    root["accounts"][one] -= amount
-                    root["log"].append((number, turn))
-                    root["accounts"][other] += amount
-                    if turn % 5 == 0:
-                        raise ZeroDivisionError
-                root["counts"][f"{number}-{turn}"] = "x" * chance.randrange(200)
-                root["objects"][number] = [turn, {"of": number}]
-                assert sum(root["accounts"][:]) == 100 * accounts
-                assert root["objects"][number][1]["of"] == number
-        except BaseException as error:
-            failures.append(error)
+        for turn in range(rounds):
+            one, other = chance.sample(range(accounts), 2)
+            with contextlib.suppress(ZeroDivisionError), pool.transaction():
+                amount = chance.randrange(20)
+                root["accounts"][one] -= amount
+                root["log"].append((number, turn))
+                root["accounts"][other] += amount
+                if turn % 5 == 0:
+                    raise ZeroDivisionError
+            root["counts"][f"{number}-{turn}"] = "x" * chance.randrange(200)
+            root["objects"][number] = [turn, {"of": number}]
+            assert sum(root["accounts"][:]) == 100 * accounts
+            assert root["objects"][number][1]["of"] == number
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert failures == []
+    together(*(partial(work, number) for number in range(threads)))
     for again in (False, True):
         checked = reopen(pool) if again else pool
         root = checked.root

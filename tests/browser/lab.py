@@ -108,7 +108,7 @@ class Server:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(20)
 
 
 @contextlib.contextmanager

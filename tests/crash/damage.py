@@ -257,7 +257,9 @@ class Children:
     def _start(self) -> None:
         context = multiprocessing.get_context("fork")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=child, args=(theirs, self._path, self._wanted))
+        self._process = context.Process(
+            target=child, args=(theirs, self._path, self._wanted), daemon=True
+        )
         self._process.start()
         theirs.close()
 
@@ -272,7 +274,7 @@ class Children:
         try:
             return self._connection.recv()
         except EOFError:
-            self._process.join()
+            self._process.join(SECONDS)
             return self._replaced(f"died: {self._ending()}")
 
     def _ending(self) -> str:
@@ -281,14 +283,14 @@ class Children:
 
     def _replaced(self, told: str) -> tuple[str, str]:
         self._process.kill()
-        self._process.join()
+        self._process.join(SECONDS)
         self._start()
         return "crash", told
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
             self._connection.send(None)
-        self._process.join()
+        self._process.join(SECONDS)
 
 
 def try_damages(directory: Path, numbers: Iterator[int] | range, clean: bool) -> Toll:

@@ -35,6 +35,7 @@ from laboratory import (
     settle,
     watching,
 )
+from processes import PATIENCE
 
 import pmemobj
 from pmemobj.poolfile import boot_id
@@ -235,6 +236,7 @@ def test_a_new_process_finds_the_same(laboratory: Laboratory) -> None:
         stdout=subprocess.PIPE,
         cwd=here,
         env={**os.environ, "PYTHONPATH": packages},
+        timeout=PATIENCE,
         check=True,
     )
     contents = pickle.loads(done.stdout)

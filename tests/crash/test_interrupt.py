@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from crash_cases import Account
 from interrupts import Interrupter
 from laboratory import LONG, POOL_SIZE, TALLY, canonical, handles, inspect
 from test_full import CASES
+from threads import in_thread
 
 import pmemobj
 from pmemobj._native import lib
@@ -27,17 +27,14 @@ def require_at_rest(pool: pmemobj.PersistentObjectPool) -> None:
     """No transaction is open and no lock is held."""
     assert not lib.pmo_tx_is_open(pool.mm.ctx), "a transaction is open"
     assert pool.mm.open_transaction is None
-    free = []
 
-    def try_lock() -> None:
-        if pool.mm.lock.acquire(timeout=1):
-            free.append(True)
+    def try_lock() -> bool:
+        free: bool = pool.mm.lock.acquire(timeout=1)
+        if free:
             pool.mm.lock.release()
+        return free
 
-    thread = threading.Thread(target=try_lock)
-    thread.start()
-    thread.join()
-    assert free, "the pool's lock is held"
+    assert in_thread(try_lock), "the pool's lock is held"
 
 
 def same(one: Any, other: Any) -> bool:

@@ -17,6 +17,7 @@ import pytest
 import random_work
 from crash_cases import HEAPED, Account, cyclic
 from laboratory import LONG, POOL_SIZE, TALLY, canonical, inspect
+from processes import PATIENCE
 
 import pmemobj
 from pmemobj.poolfile import PART_SIZE
@@ -33,6 +34,7 @@ class Victim:
         self._reader, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            signal.alarm(int(PATIENCE))  # one that hangs dies of it
             status = 1
             try:
                 os.close(self._reader)
@@ -54,9 +56,10 @@ class Victim:
             data += part
         os.close(self._reader)
         TALLY.kills += 1
-        if not os.WIFSIGNALED(status):
-            assert os.WEXITSTATUS(status) == 0, "the process failed by itself"
-        return os.WIFSIGNALED(status), list(REPORT.iter_unpack(data))
+        killed = os.WIFSIGNALED(status)
+        ended = os.WTERMSIG(status) == signal.SIGKILL if killed else os.WEXITSTATUS(status) == 0
+        assert ended, "the process failed by itself, or it hung"
+        return killed, list(REPORT.iter_unpack(data))
 
 
 def new_pool(path: Path, elastic: bool = False) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from laboratory import LONG, TALLY
+from processes import PATIENCE
 
 import pmemobj
 from pmemobj import copying, drafts, poolfile, settling, snapshots
@@ -63,6 +64,7 @@ def killed_at(at: int, work: Callable[[], object]) -> bool:
     """Did *work*, in a process of its own, come to its step number *at*?"""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(int(PATIENCE))  # one that hangs dies of it
         status = 1
         try:
             with dying(at):
@@ -74,6 +76,7 @@ def killed_at(at: int, work: Callable[[], object]) -> bool:
     if not os.WIFSIGNALED(status):
         assert os.WEXITSTATUS(status) == 0, "it failed by itself"
         return False
+    assert os.WTERMSIG(status) == signal.SIGKILL
     TALLY.kills += 1
     return True
 
