@@ -752,6 +752,19 @@ RUN_TIME = 8192
 """Bytes at the start in which libpmemobj keeps pointers, which it resets after the last write."""
 
 
+def require_disk(path: Path) -> None:
+    """Skip the test where nothing is ever written to a disk."""
+    name = subprocess.run(
+        ["stat", "-f", "-c", "%T", path],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    ).stdout
+    if name.strip() in ("tmpfs", "ramfs", "overlayfs"):
+        pytest.skip(f"{name.strip()} has no disk of its own")
+
+
 def unwritten(path: Path) -> int:
     """Pages of the pool's file, past RUN_TIME, that the kernel has not written to the disk."""
 
@@ -762,15 +775,7 @@ def unwritten(path: Path) -> int:
         names = ("cached", "dirty", "being_written", "evicted", "recently")
         _fields_ = [(name, ctypes.c_uint64) for name in names]
 
-    name = subprocess.run(
-        ["stat", "-f", "-c", "%T", path],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-    ).stdout
-    if name.strip() in ("tmpfs", "ramfs", "overlayfs"):
-        pytest.skip(f"{name.strip()} has no disk of its own")
+    require_disk(path)
     found = Pages()
     libc = ctypes.CDLL(None, use_errno=True)
     with open(path, "rb") as file:
@@ -1133,6 +1138,7 @@ DIRTY_AFTER_COMMITS = """
 
 
 def test_power_leaves_less_for_the_kernel_to_write(tmp_path: Path) -> None:
+    require_disk(tmp_path)
     dirty = {
         durability: int(run(DIRTY_AFTER_COMMITS, tmp_path / durability, durability))
         for durability in ("process", "power")
