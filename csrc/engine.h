@@ -1,14 +1,21 @@
 /*
  * What libpmemobj keeps in a pool's file for itself: pool format 6, heap format 1, the same
- * since PMDK 1.5. Only read, never written. Facts from PMDK's own headers (pool_hdr.h,
- * obj.h, lane.h, ulog.h, heap_layout.h).
+ * since PMDK 1.5. Only read, but for one bit of a pool that is being made (engine.c). Facts
+ * from PMDK's own headers (pool_hdr.h, obj.h, lane.h, ulog.h, heap_layout.h).
  */
 #ifndef PMO_ENGINE_H
 #define PMO_ENGINE_H
 
 #include <stdint.h>
 
-/* The pool's descriptor, after 4096 bytes of pool header. */
+/* The pool header. Its checksum is of the whole, with zeros for itself and what is variable. */
+#define PMO_ENGINE_HEADER 4096u
+#define PMO_ENGINE_COMPAT_AT 12u            /* 32 bits: features that need not be understood */
+#define PMO_ENGINE_CHECK_BAD_BLOCKS 1u      /* one of them */
+#define PMO_ENGINE_HEADER_VARIABLE_AT 2048u /* to the end */
+#define PMO_ENGINE_HEADER_CHECKSUM_AT 4088u
+
+/* The pool's descriptor, after the header. */
 #define PMO_ENGINE_LANES_AT 5120u       /* where the lanes' offset is */
 #define PMO_ENGINE_LANE_COUNT_AT 5128u  /* their number */
 #define PMO_ENGINE_HEAP_OFFSET_AT 5136u /* the heap's offset */
@@ -84,5 +91,9 @@ typedef struct pmo_engine_run { /* begins a RUN's first chunk */
     uint64_t alignment;
     uint64_t bitmap[];
 } pmo_engine_run;
+
+/* Fletcher's sum of 32-bit words, as libpmemobj's checksums are; continued from an earlier one.
+ */
+uint64_t pmo_engine_sum(uint64_t sum, const void *bytes, uint64_t length);
 
 #endif

@@ -3,6 +3,7 @@
  *   access     bounds and canary checks (inline here, access.c)
  *   turn.c     which thread may be inside
  *   preflight.c     libpmemobj's records before it opens a pool (engine.h: their format)
+ *   engine.c   what libpmemobj is spared when it opens one
  *   heap.c     what libpmemobj has allocated
  *   transaction.c   operations, undo, fresh, allocate
  *   journal.c  undo records for large ranges
@@ -11,6 +12,7 @@
  *   object.c   headers, reference counts, blobs
  *   burial.c   what has no references any more
  *   cell.c     one value <-> 16 bytes (+ heap, + blob)
+ *   root.c     the root cell and the type table
  *   container.c     state, geometry, bodies, growth and compaction
  *   sequence.c table.c graph.c collector.c    (siblings)
  */
@@ -264,6 +266,16 @@ static inline uint32_t pmo_header_check(uint64_t offset, uint32_t type) {
  * with offset and text in failure. Files that cannot be read, that are in use or of a
  * format that is not known are PMO_OK: opening tells what is wrong with them. */
 int pmo_preflight(const char *path, const char *parts, pmo_failure_info *failure);
+
+/* ---- engine.c --------------------------------------------------------------------- */
+
+/* Of a pool that is being made in an ordinary file: have libpmemobj not ask the kernel's list
+ * of bad blocks at every opening; it is about persistent memory. A header of a form that is
+ * not known is left alone. 0, or -1 with errno. */
+int pmo_engine_trust_disk(PMEMobjpool *pop);
+/* Before opening a pool: have huge pages for what libpmemobj is about to allocate, instead of
+ * thousands of page faults. Changes nothing but time; at most 12 MiB of the heap are kept. */
+void pmo_engine_prepare_memory(void);
 
 /* ---- heap.c ---------------------------------------------------------------------- */
 

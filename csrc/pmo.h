@@ -193,15 +193,17 @@ typedef struct pmo_counters {
  * on failure of a plain file. errno and text in failure. */
 int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info *failure);
 
-/* Open the pool at path: libpmemobj locks it and recovers. Marks it dirty, on
- * the disk, before returning. parts: directory of an elastic pool's part files,
- * or "". On success *pool is to be released by pmo_close, then pmo_release. With
- * PMO_POLICY_SCRATCH the files are locked and read as they are, but never written;
- * an elastic pool makes further parts in the directory all the same. */
-int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **pool,
-             pmo_failure_info *failure);
+/* Open the pool at path: libpmemobj locks it and recovers. A pool that was closed
+ * cleanly is marked dirty, on the disk, before returning, with this session's boot
+ * and policy; one that is dirty is left as it is until pmo_accept. parts: directory
+ * of an elastic pool's part files, or "". On success *pool is to be released by
+ * pmo_close, then pmo_release. With PMO_POLICY_SCRATCH the files are locked and read
+ * as they are, but never written; an elastic pool makes further parts in the
+ * directory all the same. */
+int pmo_open(const char *path, const char *parts, uint32_t policy, const char *boot_id,
+             pmo_pool **pool, pmo_failure_info *failure);
 
-/* What was opened is sound: from now on this session's boot and policy are the
+/* What was opened dirty is sound: from now on this session's boot and policy are the
  * pool's. A session that dies before leaves those of the session before it. */
 int pmo_accept(pmo_pool *pool, const char *boot_id);
 
@@ -224,6 +226,9 @@ void pmo_failure(pmo_pool *pool, pmo_failure_info *failure);
 void pmo_count(pmo_pool *pool, pmo_counters *counters);
 /* Grows with every change, those inside of an open transaction apart. */
 uint64_t pmo_changes(pmo_pool *pool);
+
+/* ---- root.c: the root and the type table ---------------------------------- */
+
 int pmo_root_get(pmo_pool *pool, pmo_value *value);
 int pmo_root_set(pmo_pool *pool, uint32_t tag, int64_t number, const char *data);
 

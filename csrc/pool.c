@@ -120,6 +120,10 @@ int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info 
     pmo_pool pool = {0};
     int status = initialise(&pool, pop, size);
     pmo_activate(NULL);
+    if (status == PMO_OK && !pmo_is_pmem(pop, PMO_POOL_HEADER) &&
+        pmo_engine_trust_disk(pop) != 0) {
+        status = note_failure(&pool.failure, errno);
+    }
     *failure = pool.failure;
     release_volatile(&pool);
     pmemobj_close(pop);
@@ -161,7 +165,12 @@ static int write_root(pmo_pool *pool) {
     pmo_root *root = pool->root;
     pmo_activate(pool);
     pmemobj_persist(pool->pop, root, sizeof *root);
-    bool synced = pool->info.is_pmem || pmo_sync_range(root, sizeof *root) == 0;
+    /* This waits for the disk even where changes do not. */
+    if (pool->policy != PMO_POLICY_PROCESS || pool->info.is_pmem) {
+        return PMO_OK;
+    }
+    pool->counters.syncs++;
+    bool synced = pmo_sync_range(root, sizeof *root) == 0;
     return synced ? PMO_OK : note_failure(&pool->failure, errno);
 }
 
@@ -182,7 +191,17 @@ static void describe(pmo_pool *pool, uint64_t calls_before) {
     memcpy(info->last_boot_id, root->boot_id, sizeof info->last_boot_id - 1);
 }
 
-static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls) {
+/* The pool is this session's, and says so on the disk before anything else is changed. */
+static int sign(pmo_pool *pool, const char *boot_id) {
+    pmo_root *root = pool->root;
+    root->dirty = 1;
+    root->policy = pool->policy;
+    memset(root->boot_id, 0, sizeof root->boot_id);
+    snprintf(root->boot_id, sizeof root->boot_id, "%s", boot_id);
+    return write_root(pool);
+}
+
+static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls, const char *boot_id) {
     if (pmemobj_root_size(pop) != sizeof(pmo_root)) {
         return PMO_EVERSION;
     }
@@ -198,13 +217,13 @@ static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls) {
     describe(pool, calls);
     pool->used = pool->root->used;
     pool->root->in_flight = 0;
-    pool->root->dirty = 1;
-    return write_root(pool);
+    return pool->info.was_dirty ? PMO_OK : sign(pool, boot_id);
 }
 
 static PMEMobjpool *map_pool(const char *path, uint32_t policy) {
     int private = policy == PMO_POLICY_SCRATCH;
     PMEMobjpool *pop = NULL;
+    pmo_engine_prepare_memory();
     pthread_mutex_lock(&opening);
     if (pmemobj_ctl_set(NULL, "copy_on_write.at_open", &private) == 0 || !private) {
         pop = pmemobj_open(path, PMO_LAYOUT_NAME);
@@ -219,8 +238,8 @@ static PMEMobjpool *map_pool(const char *path, uint32_t policy) {
     return pop;
 }
 
-int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **opened,
-             pmo_failure_info *failure) {
+int pmo_open(const char *path, const char *parts, uint32_t policy, const char *boot_id,
+             pmo_pool **opened, pmo_failure_info *failure) {
     prepare_process();
     pmo_activate(NULL);
     uint64_t calls = pmo_hook_calls();
@@ -238,7 +257,7 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **op
         pool->parts = *parts != 0 ? strdup(parts) : NULL;
         pool->policy = policy;
         bool copied = pool->path != NULL && (*parts == 0 || pool->parts != NULL);
-        status = copied ? adopt(pool, pop, calls) : PMO_ENOMEM;
+        status = copied ? adopt(pool, pop, calls, boot_id) : PMO_ENOMEM;
         *failure = pool->failure;
     }
     if (status != PMO_OK) {
@@ -255,11 +274,7 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, pmo_pool **op
 
 int pmo_accept(pmo_pool *pool, const char *boot_id) {
     PMO_TRY(pmo_usable(pool));
-    pmo_root *root = pool->root;
-    root->policy = pool->policy;
-    memset(root->boot_id, 0, sizeof root->boot_id);
-    snprintf(root->boot_id, sizeof root->boot_id, "%s", boot_id);
-    return write_root(pool);
+    return sign(pool, boot_id);
 }
 
 /* Objects that only handles kept: no handle outlives the pool. */
@@ -357,52 +372,4 @@ void pmo_count(pmo_pool *pool, pmo_counters *counters) {
 
 uint64_t pmo_changes(pmo_pool *pool) {
     return pool->counters.transactions + pool->counters.publications;
-}
-
-int pmo_root_get(pmo_pool *pool, pmo_value *value) {
-    PMO_TRY(pmo_usable(pool));
-    return pmo_cell_read(pool, NULL, &pool->root->root, value);
-}
-
-static int root_set(pmo_pool *pool, uint32_t tag, int64_t number, const char *data) {
-    pmo_cell *cell = &pool->root->root;
-    const pmo_cell old = *cell;
-    pmo_cell made;
-    PMO_TRY(pmo_cell_make(pool, NULL, tag, number, data, &made));
-    PMO_TRY(pmo_undo(pool, cell, sizeof *cell));
-    *cell = made;
-    return pmo_cell_drop(pool, NULL, &old);
-}
-
-int pmo_root_set(pmo_pool *pool, uint32_t tag, int64_t number, const char *data) {
-    pmo_op op;
-    PMO_TRY(pmo_op_begin(pool, &op));
-    return pmo_op_end(pool, &op, root_set(pool, tag, number, data));
-}
-
-int pmo_type_define(pmo_pool *pool, uint32_t layout, const char *name, uint64_t length,
-                    uint32_t *code) {
-    PMO_TRY(pmo_usable(pool));
-    if (layout > PMO_LAYOUT_DICT || length < 3) {
-        return PMO_EINVAL;
-    }
-    PMO_TRY(pmo_sequence_append(pool, pool->root->types, PMO_STR, (int64_t)length, name));
-    PMO_TRY(pmo_vector_push(&pool->layouts, layout));
-    *code = PMO_FIRST_USER_TYPE + (uint32_t)pool->layouts.count - 1;
-    return PMO_OK;
-}
-
-int64_t pmo_type_count(pmo_pool *pool) {
-    PMO_TRY(pmo_usable(pool));
-    return (int64_t)pool->layouts.count;
-}
-
-int pmo_type_get(pmo_pool *pool, uint32_t code, uint32_t *layout, pmo_value *name) {
-    PMO_TRY(pmo_usable(pool));
-    if (code < PMO_FIRST_USER_TYPE || code - PMO_FIRST_USER_TYPE >= pool->layouts.count) {
-        return PMO_EINVAL;
-    }
-    uint64_t index = code - PMO_FIRST_USER_TYPE;
-    *layout = (uint32_t)pool->layouts.items[index];
-    return pmo_sequence_get(pool, pool->root->types, (int64_t)index, name);
 }

@@ -53,27 +53,14 @@ static uint64_t word_at(const picture *seen, uint64_t offset) {
 
 /* ---- logs ------------------------------------------------------------------------ */
 
-/* Fletcher's sum of 32-bit words, continued from an earlier one. */
-static uint64_t fletcher(uint64_t sum, const void *bytes, uint64_t length) {
-    uint32_t low = (uint32_t)sum;
-    uint32_t high = (uint32_t)(sum >> 32);
-    for (uint64_t at = 0; at < length; at += sizeof(uint32_t)) {
-        uint32_t word = 0;
-        memcpy(&word, (const char *)bytes + at, sizeof word);
-        low += word;
-        high += low;
-    }
-    return (uint64_t)high << 32 | low;
-}
-
 static bool range_is_whole(const pmo_engine_log *log, const char *entry, uint64_t length) {
     pmo_engine_range range;
     memcpy(&range, entry, sizeof range);
     const uint64_t wanted = range.checksum;
     range.checksum = 0;
-    uint64_t sum = fletcher(0, &range, sizeof range);
-    sum = fletcher(sum, entry + sizeof range, length - sizeof range);
-    return fletcher(sum, &log->generation, sizeof log->generation) == wanted;
+    uint64_t sum = pmo_engine_sum(0, &range, sizeof range);
+    sum = pmo_engine_sum(sum, entry + sizeof range, length - sizeof range);
+    return pmo_engine_sum(sum, &log->generation, sizeof log->generation) == wanted;
 }
 
 /* The entry at *position, as libpmemobj steps over it. *more: it goes on behind it. */

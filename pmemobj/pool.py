@@ -188,8 +188,8 @@ class PersistentObjectPool:
     def _recover(self) -> Recovery:
         info = self._info()
         recovery = Recovery(classes_missing=self.mm.types.missing())
-        this_boot = boot_id()
         if info.was_dirty:
+            this_boot = boot_id()
             torn = (
                 info.last_policy == lib.PMO_POLICY_PROCESS
                 and not info.is_pmem
@@ -199,6 +199,9 @@ class PersistentObjectPool:
                 self._verify()
             with reporting("recovering") as report:
                 collected = collect(self.mm, self.debug, progress=report, tolerant=True)
+            status = lib.pmo_accept(self.mm.ctx, this_boot.encode())
+            if status:
+                raise failure(status, self.mm.ctx)
             recovery = Recovery(
                 clean=False,
                 transactions_rolled_back=int(info.was_in_flight),
@@ -207,9 +210,6 @@ class PersistentObjectPool:
                 verified=torn,
                 failures=collected.failures,
             )
-        status = lib.pmo_accept(self.mm.ctx, this_boot.encode())
-        if status:
-            raise failure(status, self.mm.ctx)
         return recovery
 
     def _verify(self) -> None:

@@ -206,7 +206,8 @@ class PoolFile(NamedTuple):
         out = ffi.new("pmo_pool **")
         info = ffi.new("pmo_failure_info *")
         parts = os.fsencode(self.parts or "")
-        status = lib.pmo_open(os.fsencode(self.target), parts, policy, out, info)
+        target = os.fsencode(self.target)
+        status = lib.pmo_open(target, parts, policy, boot_id().encode(), out, info)
         if status:
             raise self._explain(status, info)
         return out[0]
@@ -353,8 +354,8 @@ def _is_private_group(number: int) -> bool:
 def boot_id() -> str:
     """The kernel's name for the time since the machine was started; if unknown, a new one."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
+            return file.read().decode().strip()
     except OSError:
         return f"unknown {os.urandom(8).hex()}"
 

@@ -197,6 +197,14 @@ def test_words_of_one_page_are_synced_together(
         assert (spent.points, spent.syncs) == (points, syncs)
 
 
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_opening_waits_for_the_disk_once(tmp_path: Path, durability: str) -> None:
+    path = tmp_path / "clean.pmem"
+    pmemobj.create(path).close()
+    with pmemobj.open(path, durability=durability) as pool:
+        assert (counters(pool).persist_points, counters(pool).syncs) == (1, 1)
+
+
 def test_a_body_made_in_a_transaction_is_not_snapshotted(pool: Pool) -> None:
     """10,000 insertions, one call each: the pieces of the redo and undo logs do not add up."""
     table = pool.root

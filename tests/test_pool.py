@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +81,39 @@ def test_create_then_open(path: Path) -> None:
         assert (pool.path, pool.elastic, pool.closed) == (str(path), False, False)
         pool.root = [1]
     assert content(path) == [1]
+
+
+def features(header: bytes) -> tuple[int, int]:
+    """What libpmemobj's header says must not and must be understood."""
+    return struct.unpack_from("<II", header, 12)
+
+
+def checksum(header: bytes) -> int:
+    """libpmemobj's, of a header without its variable half."""
+    low = high = 0
+    for (word,) in struct.iter_unpack("<I", header[:2048] + bytes(2048)):
+        low = (low + word) % (1 << 32)
+        high = (high + low) % (1 << 32)
+    return high << 32 | low
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+def test_bad_blocks_are_asked_for_only_where_the_pool_says_so(path: Path, elastic: bool) -> None:
+    with pmemobj.create(path, elastic=elastic) as pool:
+        pool.root = [1]
+        first = Path(pool._file.files()[0])
+    compat, incompat = features(first.read_bytes()[:4096])
+    assert compat == 0
+    assert content(path) == [1]
+    with first.open("r+b") as file:
+        header = bytearray(file.read(4096))
+        assert struct.unpack_from("<Q", header, 4088) == (checksum(header),)
+        struct.pack_into("<I", header, 12, 1)
+        struct.pack_into("<Q", header, 4088, checksum(header))
+        file.seek(0)
+        file.write(header)
+    assert content(path) == [1]
+    assert features(first.read_bytes()[:4096]) == (1, incompat)
 
 
 def test_flags(path: Path) -> None:

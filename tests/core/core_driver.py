@@ -148,7 +148,8 @@ class Core:
     def open(self) -> None:
         failure = ffi.new("pmo_failure_info *")
         pool = ffi.new("pmo_pool **")
-        status = lib.pmo_open(bytes(self.path), b"", lib.PMO_POLICY_PROCESS, pool, failure)
+        policy = lib.PMO_POLICY_PROCESS
+        status = lib.pmo_open(bytes(self.path), b"", policy, b"test", pool, failure)
         if status:
             raise CoreError(status, ffi.string(failure.text).decode())
         self.ctx = pool[0]
