@@ -17,6 +17,7 @@ from IPython.core.guarded_eval import EVALUATION_POLICIES, SelectivePolicy
 
 from pmemobj.errors import PmemobjError
 from pmemobj.jupyter.session import SESSION
+from pmemobj.jupyter.usage import words
 from pmemobj.poolfile import looks_like_pool
 
 __all__ = ["Completion"]
@@ -143,16 +144,17 @@ def _split(rest: str) -> tuple[list[str], str]:
     for quote in "'\"":
         if rest.count(quote) % 2:
             head, _, written = rest.rpartition(quote)
-            return head.split(), written
+            return words(head), written
     head, written = re.fullmatch(r"(.*?)(\S*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
-    return head.split(), written
+    return words(head), written
 
 
 def _quoted(word: str, rest: str) -> str:
     """*word*, in quotes where it needs them and the person has not begun with one."""
     is_open = any(rest.count(quote) % 2 for quote in "'\"")
     spaced = any(letter.isspace() for letter in word)
-    return f"'{word}'" if spaced and not is_open else word
+    quote = '"' if "'" in word else "'"
+    return f"{quote}{word}{quote}" if spaced and not is_open else word
 
 
 def _positional(before: list[str], options: dict[str, Any]) -> int:

@@ -17,7 +17,7 @@ from pmemobj.jupyter.configuration import DURABILITIES, PmemMagics
 from pmemobj.jupyter.recovery import show_recovery
 from pmemobj.jupyter.session import SESSION, Opened
 from pmemobj.jupyter.showing import show
-from pmemobj.jupyter.usage import checked_variable, parse, parse_size, unquoted, usage_errors
+from pmemobj.jupyter.usage import checked_variable, parse, parse_size, usage_errors
 from pmemobj.pool import PersistentObjectPool, create
 from pmemobj.pool import open as open_pool
 from pmemobj.poolfile import looks_like_pool
@@ -239,7 +239,7 @@ class PoolMagics(Magics):
 
 
 def _path(argument: str) -> str:
-    path = os.path.expanduser(unquoted(argument))
+    path = os.path.expanduser(argument)
     if not path.strip():
         raise UsageError("the pool needs a name, such as: analysis")
     return path

@@ -205,6 +205,20 @@ def test_names_with_quotes_and_home(shell, tmp_path, monkeypatch):
     assert (tmp_path / "with space.pool").is_dir()
 
 
+def test_variables_whose_names_need_quotes(shell):
+    shell.good("%pmem_open q.pool", "ws['learning rate'] = 1", "ws[\"it's 2\"] = ws['a'] = 2")
+    assert offered(shell, "%pmem_rm le") == ["'learning rate'"]
+    assert offered(shell, "%pmem_rm 'learning rate' i") == ['"it\'s 2"']
+    assert "'learning rate'" not in offered(shell, "%pmem_rm 'learning rate' l")
+    assert "not a name" in shell.usage_error("%pmem_pull 'learning rate' a")
+    assert "no variable other rate" in shell.usage_error("%pmem_rm 'learning rate' 'other rate'")
+    assert "2 variables: learning rate, it's 2" in shell.good(
+        "%pmem_rm 'learning rate' \"it's 2\" -w 'ws'"
+    )
+    shell.good("b = 3", '%pmem_push "b"')
+    assert list(shell.names["ws"]) == ["a", "b"]
+
+
 def test_help_tells_the_options(shell):
     magic = shell.ip.find_line_magic("pmem_open")
     for option in ("--as", "--size", "--durability"):
