@@ -192,3 +192,16 @@ int pmo_container_clear(pmo_pool *pool, pmo_container *container) {
     const pmo_heap heap = {0};
     return pmo_body_exchange(pool, container, &nothing, 0, 0, &heap, 0, container->state.used);
 }
+
+int64_t pmo_length(pmo_pool *pool, uint64_t offset) {
+    PMO_TRY(pmo_usable(pool));
+    pmo_header *header = NULL;
+    PMO_TRY(pmo_header_at(pool, offset, &header));
+    int layout = pmo_layout_of(pool, header->type);
+    if (!pmo_is_container(layout)) {
+        return PMO_ETYPE;
+    }
+    pmo_container *container = NULL;
+    PMO_TRY(pmo_container_at(pool, offset, layout, &container));
+    return (int64_t)container->state.length;
+}

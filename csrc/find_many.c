@@ -84,7 +84,7 @@ static int put_item(found *to, const pmo_value *key, const pmo_value *value) {
 
 static int put_cells(pmo_pool *pool, found *to, pmo_container *list) {
     const pmo_heap heap = pmo_heap_of(pool, list, PMO_LAYOUT_SEQUENCE);
-    const pmo_cell *cells = (const pmo_cell *)(const void *)pmo_elements(pool, list);
+    const pmo_cell *cells = pmo_cells(pool, list);
     for (uint64_t i = 0; i < list->state.length; i++) {
         const pmo_value index = {.tag = PMO_INT, .number = (int64_t)i};
         pmo_value value;

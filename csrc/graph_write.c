@@ -31,7 +31,7 @@ static int put_value(writer *to, const pmo_heap *heap, const pmo_cell *cell, boo
 
 static int put_list(writer *to, pmo_container *list, unsigned depth) {
     const pmo_heap heap = pmo_heap_of(to->pool, list, PMO_LAYOUT_SEQUENCE);
-    const pmo_cell *cells = (const pmo_cell *)(const void *)pmo_elements(to->pool, list);
+    const pmo_cell *cells = pmo_cells(to->pool, list);
     for (uint64_t i = 0; i < list->state.length; i++) {
         PMO_TRY(put_value(to, &heap, &cells[i], false, depth));
     }

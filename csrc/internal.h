@@ -14,7 +14,7 @@
  *   cell.c     one value <-> 16 bytes (+ heap, + blob)
  *   root.c     the root cell and the type table
  *   container.c     state, geometry, bodies, growth and compaction
- *   sequence.c table.c graph.c collector.c    (siblings)
+ *   sequence.h table.h graph.c collector.h    (siblings)
  */
 #ifndef PMO_INTERNAL_H
 #define PMO_INTERNAL_H
@@ -179,6 +179,11 @@ void pmo_map_clear(pmo_map *map);
 void pmo_map_empty(pmo_map *map);
 /* Room for extra more bytes; the bytes may move. */
 int pmo_buffer_reserve(pmo_buffer *buffer, uint64_t extra);
+/* 64-bit keyed hash of bytes (SipHash-1-3). */
+uint64_t pmo_hash_bytes(const uint64_t key[2], const void *data, uint64_t length);
+
+/* ---- batch.c ----------------------------------------------------------------- */
+
 void pmo_stream_reset(pmo_stream *stream);
 /* Append count values of one tag below PMO_STR: room for their numbers, to be filled. */
 int pmo_stream_extend(pmo_stream *stream, uint32_t tag, uint64_t count, int64_t **numbers);
@@ -189,8 +194,14 @@ int pmo_stream_push(pmo_stream *stream, const pmo_value *value);
 /* The stream as a batch, which takes its memory over: tags is NULL when all tags are the same.
  */
 void pmo_stream_batch(pmo_stream *stream, pmo_batch *batch);
-/* 64-bit keyed hash of bytes (SipHash-1-3). */
-uint64_t pmo_hash_bytes(const uint64_t key[2], const void *data, uint64_t length);
+/* Goes over a batch's values; payloads are consumed in order. */
+typedef struct pmo_feed {
+    const pmo_batch *batch;
+    uint64_t next;
+    uint64_t data_at;
+} pmo_feed;
+/* PMO_EINVAL: a payload ends behind the batch's bytes. */
+int pmo_feed_next(pmo_feed *from, pmo_value *value);
 
 /* ---- access ------------------------------------------------------------------- */
 
@@ -576,6 +587,10 @@ int pmo_container_layout(const pmo_pool *pool, const pmo_container *container);
 uint64_t pmo_stride(int layout);
 static inline char *pmo_elements(const pmo_pool *pool, const pmo_container *container) {
     return container->geometry.body ? pool->base + container->geometry.body : NULL;
+}
+/* The elements of a sequence. */
+static inline pmo_cell *pmo_cells(const pmo_pool *pool, const pmo_container *list) {
+    return (pmo_cell *)(void *)pmo_elements(pool, list);
 }
 /* Offset of a body that is an allocation of its own; 0: none, or the object's allocation
  * holds it. */

@@ -279,6 +279,8 @@ const uint64_t *pmo_tx_created(pmo_pool *pool, uint64_t *count);
 /* Fail the nth allocation or snapshot from now on as if the pool were full; 0: never. */
 void pmo_inject_failure(pmo_pool *pool, uint64_t nth);
 
+/* ---- batch.c ---------------------------------------------------------------- */
+
 /* Free what a read allocated for this batch; its pointers are dead then. Idempotent. */
 void pmo_batch_release(pmo_batch *batch);
 
@@ -363,9 +365,11 @@ int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window
 /* May be called by any thread, without the lock, and after the pool was closed. */
 void pmo_window_leave(pmo_window *window);
 
-/* ---- sequence.c: list and tuple --------------------------------------------- */
+/* ---- container.c ------------------------------------------------------------- */
 
 int64_t pmo_length(pmo_pool *pool, uint64_t offset); /* of any container */
+
+/* ---- sequence.c: list and tuple --------------------------------------------- */
 
 /* index may be negative, as Python's. */
 int pmo_sequence_get(pmo_pool *pool, uint64_t offset, int64_t index, pmo_value *value);

@@ -137,7 +137,7 @@ static int load_types(pmo_pool *pool) {
     pmo_container *types = NULL;
     PMO_TRY(pmo_container_at(pool, pool->root->types, PMO_LAYOUT_SEQUENCE, &types));
     const pmo_heap heap = pmo_heap_of(pool, types, PMO_LAYOUT_SEQUENCE);
-    const pmo_cell *cells = (const pmo_cell *)(const void *)pmo_elements(pool, types);
+    const pmo_cell *cells = pmo_cells(pool, types);
     for (uint64_t i = 0; i < types->state.length; i++) {
         pmo_value name;
         PMO_TRY(pmo_cell_read(pool, &heap, &cells[i], &name));

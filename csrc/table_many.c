@@ -5,33 +5,10 @@
 
 #define LARGE_PART 32u /* keys */
 
-typedef struct batch_cursor {
-    const pmo_batch *batch;
-    uint64_t i;
-    uint64_t data;
-} batch_cursor;
-
-static int next_value(batch_cursor *at, pmo_value *value) {
-    const pmo_batch *batch = at->batch;
-    *value = (pmo_value){
-        .tag = batch->tags ? batch->tags[at->i] : batch->tag,
-        .number = batch->numbers[at->i],
-    };
-    at->i++;
-    if (value->tag >= PMO_STR) {
-        if (value->number < 0 || (uint64_t)value->number > batch->data_length - at->data) {
-            return PMO_EINVAL;
-        }
-        value->data = value->number ? batch->data + at->data : "";
-        at->data += (uint64_t)value->number;
-    }
-    return PMO_OK;
-}
-
 typedef struct pair_cursor {
     const pmo_keys *source;
-    batch_cursor keys;
-    batch_cursor values;
+    pmo_feed keys;
+    pmo_feed values;
     uint64_t canon;
 } pair_cursor;
 
@@ -42,12 +19,12 @@ static pair_cursor pairs_of(const pmo_keys *keys, const pmo_batch *values) {
 
 static int next_pair(pair_cursor *at, pmo_pair *pair) {
     const int64_t *lengths = at->source->canon_lengths;
-    int64_t length = lengths ? lengths[at->keys.i] : 0;
+    int64_t length = lengths ? lengths[at->keys.next] : 0;
     pair->canon_length = length > 0 ? (uint64_t)length : 0;
     pair->canon = pair->canon_length ? at->source->canon + at->canon : NULL;
     at->canon += pair->canon_length;
-    PMO_TRY(next_value(&at->keys, &pair->key));
-    return at->values.batch ? next_value(&at->values, &pair->value) : PMO_OK;
+    PMO_TRY(pmo_feed_next(&at->keys, &pair->key));
+    return at->values.batch ? pmo_feed_next(&at->values, &pair->value) : PMO_OK;
 }
 
 /* Are all keys of a form that is known? Checked before anything is done. */
