@@ -112,7 +112,7 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
     }
     pool->writes++;
     pool->counters.allocations++;
-    pool->used += pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    pool->used += pmo_taken_bytes(pool, oid.off);
     *offset = oid.off;
     pmo_map_remove(&pool->freed, oid.off);
     pmo_map_remove(&pool->dying, oid.off);
@@ -122,7 +122,7 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
 int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
     PMO_TRY(pmo_bounds(pool, offset, 1));
     PMEMoid oid = {pool->uuid_lo, offset};
-    uint64_t size = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    uint64_t size = pmo_taken_bytes(pool, offset);
     int error = pmemobj_tx_xfree(oid, POBJ_XFREE_NO_ABORT);
     if (error != 0) {
         return error == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, error);
@@ -152,7 +152,7 @@ int pmo_allocate_now(pmo_pool *pool, uint64_t size, uint64_t type_num,
     if (pmemobj_xalloc(pool->pop, &oid, size, type_num, flags, constructor, argument) != 0) {
         return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
     }
-    uint64_t bytes = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    uint64_t bytes = pmo_taken_bytes(pool, oid.off);
     pool->writes++;
     pool->counters.allocations++;
     pool->used += bytes;
@@ -163,7 +163,7 @@ int pmo_allocate_now(pmo_pool *pool, uint64_t size, uint64_t type_num,
 
 void pmo_deallocate_now(pmo_pool *pool, uint64_t offset) {
     PMEMoid oid = {pool->uuid_lo, offset};
-    uint64_t bytes = pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    uint64_t bytes = pmo_taken_bytes(pool, offset);
     pmo_activate(pool);
     pmemobj_free(&oid);
     pool->writes++;

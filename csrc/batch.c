@@ -5,6 +5,13 @@
 
 #include "internal.h"
 
+void pmo_stream_free(pmo_stream *stream) {
+    free(stream->tags.bytes);
+    free(stream->numbers.bytes);
+    free(stream->data.bytes);
+    *stream = (pmo_stream){0};
+}
+
 void pmo_stream_reset(pmo_stream *stream) {
     stream->tags.length = 0;
     stream->numbers.length = 0;

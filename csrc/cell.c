@@ -214,7 +214,7 @@ int pmo_cell_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cel
         *offset = record->inner_tag == PMO_REF ? (uint64_t)record->number : 0;
         return PMO_OK;
     }
-    if (cell->tag == PMO_REF || (cell->tag >= PMO_STR && cell->len == PMO_LEN_BLOB)) {
+    if (pmo_cell_may_refer(cell)) {
         if (cell->check != cell_check(cell, 0)) {
             return mismatch(pool, cell);
         }

@@ -96,13 +96,4 @@ static inline uint8_t *pmo_gc_mark_of(const struct pmo_collector *gc, uint64_t o
     return &gc->marks[offset / PMO_GC_GRAIN];
 }
 
-static inline uint64_t pmo_gc_usable(const pmo_pool *pool, uint64_t offset) {
-    return pmemobj_alloc_usable_size((PMEMoid){pool->uuid_lo, offset});
-}
-
-/* What an allocation takes from the pool, as pool->used counts. */
-static inline uint64_t pmo_gc_bytes(const pmo_pool *pool, uint64_t offset) {
-    return pmo_gc_usable(pool, offset) + PMO_ALLOCATION_HEADER;
-}
-
 #endif

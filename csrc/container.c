@@ -83,26 +83,28 @@ int pmo_body_undo(pmo_pool *pool, const pmo_container *container, void *address,
     return pmo_undo(pool, address, size);
 }
 
-void pmo_state_put(pmo_container *container, uint64_t length, uint64_t used,
-                   const pmo_heap *heap) {
-    container->state = (pmo_state){
+static pmo_state unchecked(uint64_t length, uint64_t used, const pmo_heap *heap) {
+    return (pmo_state){
         .length = length,
         .used = used,
         .heap_used = heap->used,
         .heap_garbage = heap->garbage,
     };
+}
+
+void pmo_state_put(pmo_container *container, uint64_t length, uint64_t used,
+                   const pmo_heap *heap) {
+    container->state = unchecked(length, used, heap);
     container->state.check = pmo_state_check(&container->state);
 }
 
 void pmo_publication_state(pmo_publication *change, pmo_container *container, uint64_t length,
                            uint64_t used, const pmo_heap *heap) {
     pmo_state *state = &container->state;
-    pmo_state after = {
-        .length = length,
-        .used = used,
-        .heap_used = heap->used,
-        .heap_garbage = heap->garbage,
-    };
+    pmo_state after = unchecked(length, used, heap);
+    if (memcmp(&after, state, offsetof(pmo_state, check)) == 0) {
+        return;
+    }
     after.check = pmo_state_check(&after);
     const uint64_t values[] = {after.length, after.used, after.heap_used, after.heap_garbage,
                                after.check};

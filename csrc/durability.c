@@ -144,7 +144,6 @@ bool pmo_is_pmem(const void *address, uint64_t size) {
 }
 
 int pmo_sync(pmo_pool *pool) {
-    PMO_TRY(pmo_usable(pool));
     pool->limit = pmo_measure_files(pool);
     /* A page that the file ends in is not mapped. */
     if (pmo_sync_range(pool->base, pool->limit & ~(uint64_t)(PMO_RAW_PAGE - 1)) != 0) {

@@ -16,12 +16,9 @@
 #include <stdlib.h>
 
 #include "table.h"
+#include "tokens.h"
 
-#define DEEPEST 200u /* levels; each is one of C's recursion */
-#define NUMBERED 0x80u
-#define DIGIT_BITS 15u
 #define STEP 256u /* numbers that are turned into cells together */
-#define INT64_LIMIT 9223372036854775808.0
 
 /* What building a container takes to know before its first element. */
 typedef struct shape {
@@ -101,11 +98,11 @@ static int take_long(graph *from, pmo_value *value) {
     PMO_TRY(digits <= 5 ? take(from, 2 * digits, &bytes) : PMO_EINVAL);
     uint64_t magnitude = 0;
     for (uint64_t i = digits; i > 0; i--) {
-        if (magnitude >> (64 - DIGIT_BITS)) {
+        if (magnitude >> (64 - PMO_TOKEN_DIGIT_BITS)) {
             return PMO_EINVAL;
         }
         uint64_t digit = bytes[2 * i - 2] | (uint64_t)bytes[2 * i - 1] << 8;
-        magnitude = magnitude << DIGIT_BITS | digit;
+        magnitude = magnitude << PMO_TOKEN_DIGIT_BITS | digit;
     }
     if (magnitude > (uint64_t)INT64_MAX + negative) {
         return PMO_EINVAL;
@@ -167,7 +164,7 @@ static bool is_key(const pmo_value *value) {
     }
     double number = 0;
     memcpy(&number, &value->number, sizeof number);
-    return number > -INT64_LIMIT && number < INT64_LIMIT;
+    return number > -PMO_INT64_LIMIT && number < PMO_INT64_LIMIT;
 }
 
 /* How many of the next objects, most at most, are numbers written like the first of them; 0:
@@ -199,7 +196,7 @@ static int make(graph *from, uint8_t letter, pmo_value *value, seen *named);
 static int next_object(graph *from, unsigned depth, pmo_value *value, seen **named) {
     const uint8_t *bytes = NULL;
     PMO_TRY(take(from, 1, &bytes));
-    uint8_t letter = *bytes & (NUMBERED - 1);
+    uint8_t letter = *bytes & (PMO_TOKEN_NUMBERED - 1);
     *named = NULL;
     if (letter == 'r') {
         uint32_t number = 0;
@@ -212,7 +209,7 @@ static int next_object(graph *from, unsigned depth, pmo_value *value, seen **nam
         return PMO_OK;
     }
     uint64_t number = from->seen_count;
-    bool numbered = *bytes & NUMBERED;
+    bool numbered = *bytes & PMO_TOKEN_NUMBERED;
     if (numbered) {
         PMO_TRY(make_room((void **)&from->seen, number, &from->seen_room, sizeof(seen)));
         from->seen[number] = (seen){.value.tag = PMO_REF};
@@ -225,7 +222,7 @@ static int next_object(graph *from, unsigned depth, pmo_value *value, seen **nam
         PMO_TRY(make(from, letter, value, *named));
     } else {
         *value = (pmo_value){.tag = PMO_REF};
-        PMO_TRY(depth < DEEPEST ? scan(from, letter, depth + 1) : PMO_EINVAL);
+        PMO_TRY(depth < PMO_TOKENS_DEEPEST ? scan(from, letter, depth + 1) : PMO_EINVAL);
     }
     if (numbered) {
         *named = &from->seen[number];
@@ -417,11 +414,11 @@ static int rewind_to_first(graph *from, uint32_t *count) {
     from->seen_count = 0;
     const uint8_t *letter = NULL;
     PMO_TRY(take(from, 1, &letter));
-    if (*letter & NUMBERED) {
+    if (*letter & PMO_TOKEN_NUMBERED) {
         PMO_TRY(make_room((void **)&from->seen, 0, &from->seen_room, sizeof(seen)));
         from->seen[from->seen_count++] = (seen){0};
     }
-    return (*letter & (NUMBERED - 1)) == '[' ? take_uint32(from, count) : PMO_EINVAL;
+    return (*letter & (PMO_TOKEN_NUMBERED - 1)) == '[' ? take_uint32(from, count) : PMO_EINVAL;
 }
 
 static int look(graph *from, uint64_t count) {

@@ -8,9 +8,6 @@
 #include "table.h"
 #include "tokens.h"
 
-#define DEEPEST 200u /* levels; each is one of C's recursion */
-#define NUMBERED 0x80
-
 typedef struct writer {
     pmo_pool *pool;
     pmo_buffer out;
@@ -70,7 +67,7 @@ static int put_object(writer *to, uint64_t offset, unsigned depth) {
     pmo_header *header = NULL;
     PMO_TRY(pmo_header_at(to->pool, offset, &header));
     int letter = letter_of(header->type);
-    if (letter == 0 || depth == DEEPEST) {
+    if (letter == 0 || depth == PMO_TOKENS_DEEPEST) {
         return PMO_EINVAL;
     }
     if (header->refcount != 1 || depth == 0) {
@@ -79,7 +76,7 @@ static int put_object(writer *to, uint64_t offset, unsigned depth) {
             return pmo_token_counted(&to->out, 'r', *number - 1);
         }
         PMO_TRY(pmo_map_add(&to->numbers, offset, to->numbers.count + 1));
-        letter |= NUMBERED;
+        letter |= (int)PMO_TOKEN_NUMBERED;
     }
     pmo_container *container = NULL;
     PMO_TRY(

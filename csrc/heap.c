@@ -58,18 +58,26 @@ static uint64_t units_of(const pmo_engine_run *at, run_shape shape, uint16_t fla
     return ((size & BLOCK_SIZE_MASK) + at->unit - 1) / at->unit;
 }
 
+/* Where the bytes of a run's first unit start, and the run's shape. */
+static uint64_t first_unit(const char *chunk, const pmo_engine_chunk *header,
+                           run_shape *shape) {
+    const pmo_engine_run *at = (const pmo_engine_run *)(const void *)chunk;
+    *shape = shape_of(at, header);
+    uint64_t skew = header_bytes(header->flags);
+    if (header->flags & ALIGNED && at->alignment != 0) {
+        uint64_t start = (uint64_t)(uintptr_t)(chunk + shape->first) + skew;
+        shape->first += (at->alignment - start % at->alignment) % at->alignment;
+    }
+    return shape->first + skew;
+}
+
 static bool block_in_run(const char *chunk, const pmo_engine_chunk *header, uint64_t position) {
     const pmo_engine_run *at = (const pmo_engine_run *)(const void *)chunk;
     if (at->unit == 0 || header->size == 0) {
         return false;
     }
-    run_shape shape = shape_of(at, header);
-    if (header->flags & ALIGNED && at->alignment != 0) {
-        uint64_t start =
-            (uint64_t)(uintptr_t)(chunk + shape.first) + header_bytes(header->flags);
-        shape.first += (at->alignment - start % at->alignment) % at->alignment;
-    }
-    uint64_t first = shape.first + header_bytes(header->flags);
+    run_shape shape;
+    uint64_t first = first_unit(chunk, header, &shape);
     if (position < first || (position - first) % at->unit != 0) {
         return false;
     }
@@ -88,14 +96,22 @@ static bool block_in_run(const char *chunk, const pmo_engine_chunk *header, uint
     return unit == wanted;
 }
 
-static bool block_in_zone(pmo_pool *pool, uint64_t zone, uint64_t position) {
+/* Chunks of the zone at this offset; 0: there is none, or it was never used. */
+static uint64_t chunks_of(pmo_pool *pool, uint64_t zone) {
     uint32_t start[2] = {0, 0}; /* magic, chunks */
-    if (position < ZONE_METADATA || pmo_bounds(pool, zone, ZONE_METADATA) != PMO_OK) {
+    if (pmo_bounds(pool, zone, ZONE_METADATA) == PMO_OK) {
+        memcpy(start, pmo_at(pool, zone), sizeof start);
+    }
+    return start[0] == PMO_ENGINE_ZONE_MAGIC && start[1] <= PMO_ENGINE_MOST_CHUNKS ? start[1]
+                                                                                   : 0;
+}
+
+static bool block_in_zone(pmo_pool *pool, uint64_t zone, uint64_t position) {
+    if (position < ZONE_METADATA) {
         return false;
     }
-    memcpy(start, pmo_at(pool, zone), sizeof start);
     uint64_t number = (position - ZONE_METADATA) / CHUNK_SIZE;
-    if (start[0] != PMO_ENGINE_ZONE_MAGIC || number >= start[1]) {
+    if (number >= chunks_of(pool, zone)) {
         return false;
     }
     const pmo_engine_chunk *headers = pmo_at(pool, zone + PMO_ENGINE_ZONE_HEADER);
@@ -168,16 +184,6 @@ static uint64_t first_zone(const pmo_pool *pool) {
     return pmo_heap_start(pool) + PMO_ENGINE_HEAP_HEADER;
 }
 
-/* Chunks of the zone at this offset; 0: there is none, or it was never used. */
-static uint64_t chunks_of(pmo_pool *pool, uint64_t zone) {
-    uint32_t start[2] = {0, 0}; /* magic, chunks */
-    if (pmo_bounds(pool, zone, ZONE_METADATA) == PMO_OK) {
-        memcpy(start, pmo_at(pool, zone), sizeof start);
-    }
-    return start[0] == PMO_ENGINE_ZONE_MAGIC && start[1] <= PMO_ENGINE_MOST_CHUNKS ? start[1]
-                                                                                   : 0;
-}
-
 static uint64_t chunk_offset(const pmo_heap_walk *at) {
     return at->zone + ZONE_METADATA + at->chunk * CHUNK_SIZE;
 }
@@ -202,18 +208,6 @@ static int block_at(pmo_pool *pool, const pmo_heap_walk *at, uint64_t chunks,
     }
     *found = header;
     return PMO_OK;
-}
-
-static uint64_t first_unit(const char *chunk, const pmo_engine_chunk *header,
-                           run_shape *shape) {
-    const pmo_engine_run *at = (const pmo_engine_run *)(const void *)chunk;
-    *shape = shape_of(at, header);
-    uint64_t skew = header_bytes(header->flags);
-    if (header->flags & ALIGNED && at->alignment != 0) {
-        uint64_t start = (uint64_t)(uintptr_t)(chunk + shape->first) + skew;
-        shape->first += (at->alignment - start % at->alignment) % at->alignment;
-    }
-    return shape->first + skew;
 }
 
 static bool internal(const pmo_pool *pool, uint64_t offset, uint16_t flags) {

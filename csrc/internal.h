@@ -184,6 +184,7 @@ uint64_t pmo_hash_bytes(const uint64_t key[2], const void *data, uint64_t length
 
 /* ---- batch.c ----------------------------------------------------------------- */
 
+void pmo_stream_free(pmo_stream *stream);
 void pmo_stream_reset(pmo_stream *stream);
 /* Append count values of one tag below PMO_STR: room for their numbers, to be filled. */
 int pmo_stream_extend(pmo_stream *stream, uint32_t tag, uint64_t count, int64_t **numbers);
@@ -227,8 +228,7 @@ void pmo_take_over(pmo_pool *pool);
  * status through. */
 int pmo_enter(pmo_pool *pool);
 int pmo_leave(pmo_pool *pool, int status);
-/* As pmo_enter, but PMO_EBUSY also where a change waits for the disk, or needs a transaction
- * of its own. */
+/* As pmo_enter, but PMO_EBUSY also where every change waits for the disk. */
 int pmo_enter_briefly(pmo_pool *pool);
 
 /* PMO_OK if this process may use the pool. Every public function that is called with the
@@ -322,6 +322,8 @@ void pmo_await_words(pmo_pool *pool, const pmo_publication *change);
 int pmo_words_done(pmo_pool *pool);
 /* Make a range durable on the disk whatever the policy. 0, or -1 with errno. */
 int pmo_sync_range(const void *address, uint64_t size);
+/* Write everything the kernel still holds for this pool to the disk. */
+int pmo_sync(pmo_pool *pool);
 /* How often libpmemobj has called our pmem_msync: it grows iff the hook is reached. */
 uint64_t pmo_hook_calls(void);
 /* Is the mapping real persistent memory, in libpmem's opinion? */
@@ -354,6 +356,14 @@ static inline void pmo_publication_add(pmo_publication *change, uint64_t *place,
 }
 /* May this operation be a publication instead of a transaction? Only outside of any. */
 bool pmo_may_publish(const pmo_pool *pool);
+/* Is the operation still to be done, in a transaction? *status is that of the attempt to
+ * publish it, PMO_EMISSING if it cannot be; a brief call has no time to begin one. */
+static inline bool pmo_needs_transaction(const pmo_pool *pool, bool brief, int *status) {
+    if (*status == PMO_EMISSING && brief && !pool->tx_open) {
+        *status = PMO_EBUSY;
+    }
+    return *status == PMO_EMISSING;
+}
 /* Through libpmemobj's redo log, at half the cost of a transaction. What the words lead to
  * must have been flushed (pmo_fresh) before, with the pool active (pmo_activate). */
 int pmo_publish(pmo_pool *pool, const pmo_publication *change);
@@ -395,6 +405,14 @@ static inline bool pmo_nearly_full(const pmo_pool *pool) {
 
 /* At every opening: libpmemobj keeps no classes in the pool. 0, or -1 with errno. */
 int pmo_register_classes(PMEMobjpool *pop);
+/* Bytes that may be used of the allocation at offset; and what it takes from the pool, as
+ * pool->used counts. */
+static inline uint64_t pmo_usable_bytes(const pmo_pool *pool, uint64_t offset) {
+    return pmemobj_alloc_usable_size((PMEMoid){pool->uuid_lo, offset});
+}
+static inline uint64_t pmo_taken_bytes(const pmo_pool *pool, uint64_t offset) {
+    return pmo_usable_bytes(pool, offset) + PMO_ALLOCATION_HEADER;
+}
 /* New memory of this transaction: needs no undo, flushed at commit. */
 int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero, uint64_t *offset);
 /* Given back at commit; not reused before. */
@@ -464,6 +482,9 @@ int pmo_journal_recover(pmo_pool *pool);
 
 /* ---- raw.c ---------------------------------------------------------------------------- */
 
+static inline uint64_t pmo_page_up(uint64_t size) {
+    return (size + PMO_RAW_PAGE - 1) & ~(uint64_t)(PMO_RAW_PAGE - 1);
+}
 /* The raw at offset, its header checked. */
 int pmo_raw_at(pmo_pool *pool, uint64_t offset, pmo_raw **raw);
 /* Bytes of its allocation that it needs, extents apart. */
@@ -540,6 +561,10 @@ uint64_t pmo_payload_sum(const char *data, uint64_t length);
 uint64_t pmo_cell_heap_need(uint32_t tag, int64_t number);
 /* Arguments in range? (payload length >= 0, known shape of tag). PMO_EINVAL. */
 int pmo_value_valid(uint32_t tag, int64_t number, const char *data);
+/* Does storing the value count no reference, that of a blob included? */
+static inline bool pmo_value_countless(uint32_t tag, int64_t number) {
+    return tag < PMO_REF || (tag >= PMO_STR && number <= (int64_t)PMO_HEAP_PAYLOAD_MAX);
+}
 /* Make the cell for a value: copies a payload to the heap (bumping heap->used,
  * which must have room; flushed here) or to a blob, counts a reference. */
 int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,

@@ -90,9 +90,7 @@ static int add_all_roots(pmo_pool *pool, struct pmo_collector *gc) {
 static int cell_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell,
                           uint64_t *offset) {
     bool heaped = cell->tag >= PMO_STR && cell->len == PMO_LEN_HEAP;
-    bool refers = cell->tag == PMO_REF || cell->tag == PMO_KEYED ||
-                  (cell->tag >= PMO_STR && cell->len == PMO_LEN_BLOB);
-    if (!heaped && !refers) {
+    if (!heaped && !pmo_cell_may_refer(cell)) {
         pmo_value value;
         return pmo_cell_read(pool, heap, cell, &value);
     }

@@ -9,10 +9,6 @@ static int allocated(pmo_pool *pool, uint64_t offset) {
     return pmo_is_allocation(pool, offset) ? PMO_OK : PMO_EINVAL;
 }
 
-static uint64_t usable_size(pmo_pool *pool, uint64_t offset) {
-    return pmemobj_alloc_usable_size((PMEMoid){pool->uuid_lo, offset});
-}
-
 static uint64_t type_num(const pmo_pool *pool, uint64_t offset) {
     return pmemobj_type_num((PMEMoid){pool->uuid_lo, offset});
 }
@@ -36,7 +32,7 @@ int pmo_alloc(pmo_pool *pool, uint64_t size, uint64_t number, int zero, uint64_t
 }
 
 static int move(pmo_pool *pool, uint64_t offset, uint64_t size, bool zero, uint64_t *moved) {
-    uint64_t old = usable_size(pool, offset);
+    uint64_t old = pmo_usable_bytes(pool, offset);
     uint64_t kept = old < size ? old : size;
     uint64_t number = type_num(pool, offset);
     PMO_TRY(pmo_allocate(pool, size, number, true, moved));
@@ -94,7 +90,7 @@ int64_t pmo_type_num(pmo_pool *pool, uint64_t offset) {
 int64_t pmo_usable_size(pmo_pool *pool, uint64_t offset) {
     PMO_TRY(pmo_usable(pool));
     PMO_TRY(allocated(pool, offset));
-    return (int64_t)usable_size(pool, offset);
+    return (int64_t)pmo_usable_bytes(pool, offset);
 }
 
 void *pmo_direct(pmo_pool *pool, uint64_t offset) {

@@ -69,11 +69,6 @@ int pmo_object_stamp(pmo_pool *pool, uint64_t offset, uint32_t type) {
     return pmo_op_end(pool, &op, stamp(pool, offset, type));
 }
 
-static uint64_t allocated(const pmo_pool *pool, uint64_t offset) {
-    PMEMoid oid = {pool->uuid_lo, offset};
-    return offset ? pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER : 0;
-}
-
 int pmo_object_info_get(pmo_pool *pool, uint64_t offset, pmo_object_info *info) {
     PMO_TRY(pmo_usable(pool));
     pmo_header *header = NULL;
@@ -86,7 +81,7 @@ int pmo_object_info_get(pmo_pool *pool, uint64_t offset, pmo_object_info *info) 
         .refcount = header->refcount,
         .type = header->type,
         .layout = (uint32_t)layout,
-        .bytes = allocated(pool, offset),
+        .bytes = pmo_taken_bytes(pool, offset),
     };
     if (layout == PMO_LAYOUT_BLOB) {
         PMO_TRY(pmo_bounds(pool, offset, sizeof(pmo_blob)));
@@ -96,7 +91,7 @@ int pmo_object_info_get(pmo_pool *pool, uint64_t offset, pmo_object_info *info) 
         PMO_TRY(pmo_raw_at(pool, offset, &raw));
         info->length = raw->length;
         for (uint64_t i = 0; i < pmo_raw_extents(raw); i++) {
-            info->bytes += allocated(pool, pmo_raw_extent(raw, i));
+            info->bytes += pmo_taken_bytes(pool, pmo_raw_extent(raw, i));
         }
     } else if (layout != PMO_LAYOUT_FOREIGN) {
         pmo_container *container = NULL;
@@ -104,7 +99,8 @@ int pmo_object_info_get(pmo_pool *pool, uint64_t offset, pmo_object_info *info) 
         info->length = container->state.length;
         info->used = container->state.used;
         info->capacity = container->geometry.capacity;
-        info->bytes += allocated(pool, pmo_body_apart(pool, container));
+        uint64_t body = pmo_body_apart(pool, container);
+        info->bytes += body != 0 ? pmo_taken_bytes(pool, body) : 0;
     }
     return PMO_OK;
 }

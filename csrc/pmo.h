@@ -263,9 +263,6 @@ int pmo_claim(pmo_pool *pool);
 typedef void (*pmo_persist_observer)(const void *address, uint64_t size);
 void pmo_observe_persists(pmo_persist_observer observer);
 
-/* Write everything the kernel still holds for this pool to the disk. */
-int pmo_sync(pmo_pool *pool);
-
 /* ---- transaction.c --------------------------------------------------------- */
 
 int pmo_tx_begin(pmo_pool *pool);  /* PMO_EINTX when one is open */

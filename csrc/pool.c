@@ -9,10 +9,6 @@
 
 uint32_t pmo_fork_generation = 1;
 
-/* Where libpmemobj's own header keeps the start of its heap (after a 4096-byte
- * pool header, a 1024-byte layout name, the lanes' offset and their number). */
-#define HEAP_OFFSET_AT 5136u
-
 /* How pools are mapped is a setting of the whole process. */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
@@ -84,29 +80,22 @@ static int initialise(pmo_pool *pool, PMEMobjpool *pop, uint64_t size) {
 }
 
 static void release_volatile(pmo_pool *pool) {
-    free(pool->created.items);
     pmo_forget_burials(pool);
-    free(pool->dead.items);
     free(pool->graves.items);
-    free(pool->foreign_dead.items);
-    free(pool->layouts.items);
-    pmo_vector_free(&pool->saved);
-    pmo_map_clear(&pool->pins);
-    pmo_map_clear(&pool->freed);
-    pmo_map_clear(&pool->safe);
-    pmo_map_clear(&pool->dying);
-    pmo_map_clear(&pool->known);
-    pmo_stream *streams[2] = {&pool->keys, &pool->values};
-    for (int i = 0; i < 2; i++) {
-        free(streams[i]->tags.bytes);
-        free(streams[i]->numbers.bytes);
-        free(streams[i]->data.bytes);
+    pool->graves = (pmo_graves){0};
+    pmo_vector *vectors[] = {&pool->created, &pool->dead, &pool->foreign_dead, &pool->layouts,
+                             &pool->saved};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        pmo_vector_free(vectors[i]);
     }
+    pmo_map *maps[] = {&pool->pins, &pool->freed, &pool->safe, &pool->dying, &pool->known};
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+        pmo_map_clear(maps[i]);
+    }
+    pmo_stream_free(&pool->keys);
+    pmo_stream_free(&pool->values);
     free(pool->path);
     free(pool->parts);
-    pool->created = pool->dead = pool->foreign_dead = pool->layouts = (pmo_vector){0};
-    pool->graves = (pmo_graves){0};
-    pool->keys = pool->values = (pmo_stream){0};
     pool->path = pool->parts = NULL;
 }
 
@@ -354,8 +343,7 @@ void pmo_release(pmo_pool *pool) {
 
 int pmo_info(pmo_pool *pool, pmo_pool_info *info) {
     PMO_TRY(pmo_usable(pool));
-    uint64_t heap = 0;
-    memcpy(&heap, pool->base + HEAP_OFFSET_AT, sizeof heap);
+    uint64_t heap = pmo_heap_start(pool);
     *info = pool->info;
     info->size = pmo_measure_files(pool);
     info->used = pool->used + (heap < info->size ? heap : 0);

@@ -76,8 +76,7 @@ int pmo_raw_piece(pmo_pool *pool, uint64_t offset, uint64_t position, uint64_t *
     if (*size > extent - inside) {
         *size = extent - inside;
     }
-    start = (start + PMO_RAW_PAGE - 1) & ~(uint64_t)(PMO_RAW_PAGE - 1);
-    *place = start + inside;
+    *place = pmo_page_up(start) + inside;
     return pmo_bounds(pool, *place, *size);
 }
 
@@ -117,12 +116,11 @@ static int new_in_extents(pmo_pool *pool, plan *wanted, uint64_t *offset) {
     for (uint64_t left = wanted->length; left > 0 && status == PMO_OK;) {
         uint64_t bytes = left < extent_size ? left : extent_size;
         uint64_t extent = 0;
-        bytes = (bytes + PMO_RAW_PAGE - 1) & ~(uint64_t)(PMO_RAW_PAGE - 1);
-        status =
-            pmo_allocate_now(pool, bytes + PMO_RAW_PAGE, PMO_NUM_BODY, NULL, NULL, &extent);
+        status = pmo_allocate_now(pool, pmo_page_up(bytes) + PMO_RAW_PAGE, PMO_NUM_BODY, NULL,
+                                  NULL, &extent);
         if (status == PMO_OK) {
             status = pmo_vector_push(&wanted->extents, extent);
-            left -= left < extent_size ? left : extent_size;
+            left -= bytes;
         }
     }
     if (status == PMO_OK) {

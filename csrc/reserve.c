@@ -26,7 +26,7 @@ static int allocate_chunks(pmo_pool *pool, uint64_t size, uint64_t *offset) {
     if (OID_IS_NULL(oid)) {
         return pmo_fail_full(pool, size);
     }
-    pool->used += pmemobj_alloc_usable_size(oid) + PMO_ALLOCATION_HEADER;
+    pool->used += pmo_taken_bytes(pool, oid.off);
     *offset = oid.off;
     return PMO_OK;
 }

@@ -40,9 +40,8 @@ static int set(pmo_pool *pool, pmo_container *list, int64_t index, uint32_t tag,
 /* Is it a value without a reference to count, whose payload has room? */
 static bool publishable(const pmo_container *list, uint64_t used, uint32_t tag,
                         int64_t number) {
-    bool countless =
-        tag < PMO_REF || (tag >= PMO_STR && number <= (int64_t)PMO_HEAP_PAYLOAD_MAX);
-    return countless && pmo_sequence_has_room(list, used, pmo_cell_heap_need(tag, number));
+    return pmo_value_countless(tag, number) &&
+           pmo_sequence_has_room(list, used, pmo_cell_heap_need(tag, number));
 }
 
 /* Replace a value without a transaction. PMO_EMISSING: it takes one. */
@@ -71,11 +70,10 @@ static int set_published(pmo_pool *pool, uint64_t offset, int64_t index, uint32_
 
 static int set_or_publish(pmo_pool *pool, bool brief, uint64_t offset, int64_t index,
                           uint32_t tag, int64_t number, const char *data) {
-    if (pmo_may_publish(pool)) {
-        int status = set_published(pool, offset, index, tag, number, data);
-        if (status != PMO_EMISSING || brief) {
-            return status != PMO_EMISSING ? status : PMO_EBUSY;
-        }
+    int status = pmo_may_publish(pool) ? set_published(pool, offset, index, tag, number, data)
+                                       : PMO_EMISSING;
+    if (!pmo_needs_transaction(pool, brief, &status)) {
+        return status;
     }
     pmo_op op;
     pmo_container *list = NULL;
@@ -134,11 +132,10 @@ static int append_published(pmo_pool *pool, uint64_t offset, uint32_t tag, int64
 
 static int append_or_publish(pmo_pool *pool, bool brief, uint64_t offset, uint32_t tag,
                              int64_t number, const char *data) {
-    if (pmo_may_publish(pool)) {
-        int status = append_published(pool, offset, tag, number, data);
-        if (status != PMO_EMISSING || brief) {
-            return status != PMO_EMISSING ? status : PMO_EBUSY;
-        }
+    int status = pmo_may_publish(pool) ? append_published(pool, offset, tag, number, data)
+                                       : PMO_EMISSING;
+    if (!pmo_needs_transaction(pool, brief, &status)) {
+        return status;
     }
     pmo_op op;
     pmo_container *list = NULL;

@@ -81,11 +81,9 @@ static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair
 }
 
 static int set_or_publish(pmo_pool *pool, bool brief, uint64_t offset, const pmo_pair *pair) {
-    if (pmo_may_publish(pool)) {
-        int status = pmo_table_publish(pool, offset, pair);
-        if (status != PMO_EMISSING || brief) {
-            return status != PMO_EMISSING ? status : PMO_EBUSY;
-        }
+    int status = pmo_may_publish(pool) ? pmo_table_publish(pool, offset, pair) : PMO_EMISSING;
+    if (!pmo_needs_transaction(pool, brief, &status)) {
+        return status;
     }
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));

@@ -14,6 +14,8 @@
 
 /* ---- table_key.c ------------------------------------------------------------------------ */
 
+#define PMO_INT64_LIMIT 9223372036854775808.0 /* the first double past int64 */
+
 /* A key's canonical bytes, split: the domain letter, then a word or bytes. */
 typedef struct pmo_key {
     uint64_t hash;
@@ -49,6 +51,8 @@ typedef struct pmo_table {
 } pmo_table;
 
 pmo_table pmo_table_of(const pmo_pool *pool, pmo_container *container);
+/* The table at offset, as pmo_container_at checks it. */
+int pmo_table_at(pmo_pool *pool, uint64_t offset, pmo_table *table);
 /* Entry number i; a set's entry is the start of a dict's. */
 static inline pmo_set_entry *pmo_table_entry(const pmo_table *table, uint64_t i) {
     return (pmo_set_entry *)(void *)(table->entries + i * table->stride);

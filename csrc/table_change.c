@@ -5,11 +5,10 @@
 #define WORTH_SHRINKING 64u /* entries */
 
 int pmo_change_start(pmo_pool *pool, uint64_t offset, const pmo_op *op, pmo_change *change) {
-    pmo_container *container;
-    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
-    *change = (pmo_change){.table = pmo_table_of(pool, container)};
+    *change = (pmo_change){0};
+    PMO_TRY(pmo_table_at(pool, offset, &change->table));
     change->fresh_from = change->table.used;
-    change->new_body = pmo_is_safe(pool, container->geometry.body);
+    change->new_body = pmo_is_safe(pool, change->table.container->geometry.body);
     /* Empty before this transaction: the whole heap may be written as fresh. */
     if (change->table.used == 0 && !pmo_op_joined(op)) {
         change->table.heap.used = 0;
@@ -157,15 +156,6 @@ static int room_for_entries(pmo_pool *pool, pmo_change *change) {
     return rebuild(pool, change, capacity, heap, false, &no_body);
 }
 
-int pmo_change_room_for_entries(pmo_pool *pool, pmo_change *change) {
-    uint64_t writes = pool->writes;
-    int status;
-    do {
-        status = room_for_entries(pool, change);
-    } while (pmo_more_thrift(pool, status, writes));
-    return status;
-}
-
 static int room_for_values(pmo_pool *pool, pmo_change *change) {
     const pmo_table *table = &change->table;
     uint64_t heap = live_heap(table) + change->more_heap;
@@ -175,13 +165,21 @@ static int room_for_values(pmo_pool *pool, pmo_change *change) {
     return rebuild(pool, change, table->capacity, heap, true, &no_body);
 }
 
-int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change) {
+static int make_room(pmo_pool *pool, pmo_change *change, bool keep_places) {
     uint64_t writes = pool->writes;
     int status;
     do {
-        status = room_for_values(pool, change);
+        status = keep_places ? room_for_values(pool, change) : room_for_entries(pool, change);
     } while (pmo_more_thrift(pool, status, writes));
     return status;
+}
+
+int pmo_change_room_for_entries(pmo_pool *pool, pmo_change *change) {
+    return make_room(pool, change, false);
+}
+
+int pmo_change_room_for_values(pmo_pool *pool, pmo_change *change) {
+    return make_room(pool, change, true);
 }
 
 int pmo_change_copy(pmo_pool *pool, pmo_change *change) {

@@ -17,8 +17,6 @@
  */
 #include "table.h"
 
-#define INT64_LIMIT 9223372036854775808.0
-
 static bool is_word(char domain, uint64_t length) {
     return length == 8 && (domain == 'i' || domain == 'f' || domain == 'r');
 }
@@ -40,7 +38,7 @@ static void set_bytes(pmo_key *key, char domain, const char *bytes, uint64_t len
 static void set_float(pmo_key *key, int64_t bits) {
     double number;
     memcpy(&number, &bits, sizeof(number));
-    if (number >= -INT64_LIMIT && number < INT64_LIMIT) {
+    if (number >= -PMO_INT64_LIMIT && number < PMO_INT64_LIMIT) {
         int64_t whole = (int64_t)number;
         if ((double)whole == number) {
             set_word(key, 'i', (uint64_t)whole);

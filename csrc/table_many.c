@@ -146,9 +146,8 @@ int pmo_table_delete_many(pmo_pool *pool, uint64_t offset, const pmo_keys *keys)
 int pmo_table_places(pmo_pool *pool, uint64_t offset, const pmo_keys *keys, int64_t *places,
                      pmo_batch *values) {
     PMO_TRY(pmo_usable(pool));
-    pmo_container *container = NULL;
-    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
-    const pmo_table table = pmo_table_of(pool, container);
+    pmo_table table;
+    PMO_TRY(pmo_table_at(pool, offset, &table));
     if (values != NULL && table.layout != PMO_LAYOUT_DICT) {
         return PMO_ETYPE;
     }

@@ -51,10 +51,8 @@ int pmo_pair_write(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, uint6
     return PMO_OK;
 }
 
-/* Do these words of the pair's cells need no counting of references? */
 static bool countless(const pmo_value *value) {
-    return value->tag < PMO_REF ||
-           (value->tag >= PMO_STR && value->number <= (int64_t)PMO_HEAP_PAYLOAD_MAX);
+    return pmo_value_countless(value->tag, value->number);
 }
 
 static int publish_insertion(pmo_pool *pool, pmo_table *table, const pmo_pair *pair,
@@ -98,9 +96,8 @@ static int publish_replacement(pmo_pool *pool, pmo_table *table, const pmo_pair 
 }
 
 int pmo_table_publish(pmo_pool *pool, uint64_t offset, const pmo_pair *pair) {
-    pmo_container *container = NULL;
-    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
-    pmo_table table = pmo_table_of(pool, container);
+    pmo_table table;
+    PMO_TRY(pmo_table_at(pool, offset, &table));
     bool is_dict = table.layout == PMO_LAYOUT_DICT;
     PMO_TRY(pmo_pair_valid(&table, pair));
     if (is_dict && !countless(&pair->value)) {

@@ -30,6 +30,13 @@ pmo_table pmo_table_of(const pmo_pool *pool, pmo_container *container) {
     };
 }
 
+int pmo_table_at(pmo_pool *pool, uint64_t offset, pmo_table *table) {
+    pmo_container *container = NULL;
+    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
+    *table = pmo_table_of(pool, container);
+    return PMO_OK;
+}
+
 uint64_t pmo_table_slots(uint64_t capacity) {
     if (capacity <= PMO_SMALL_TABLE) {
         return 0;
@@ -99,14 +106,21 @@ int pmo_table_locate(pmo_pool *pool, const pmo_table *table, const pmo_key *key,
     return pmo_corrupt(pool, pmo_offset_of(pool, table->index), "an index without a free slot");
 }
 
+/* An entry's value; a set's is its key. */
+static int read_value(pmo_pool *pool, const pmo_table *table, pmo_set_entry *entry,
+                      pmo_value *value) {
+    const pmo_cell *cell =
+        table->layout == PMO_LAYOUT_DICT ? pmo_entry_value(entry) : &entry->key;
+    return pmo_cell_read(pool, &table->heap, cell, value);
+}
+
 int pmo_table_find(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                    const char *data, const char *canon, uint64_t canon_length,
                    pmo_value *value) {
     PMO_TRY(pmo_usable(pool));
-    pmo_container *container;
-    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
+    pmo_table table;
+    PMO_TRY(pmo_table_at(pool, offset, &table));
     PMO_TRY(pmo_value_valid(tag, number, data));
-    pmo_table table = pmo_table_of(pool, container);
     pmo_value given = {.tag = tag, .number = number, .data = data};
     pmo_key key;
     PMO_TRY(pmo_key_make(pool, &given, canon, canon_length, &key));
@@ -114,9 +128,7 @@ int pmo_table_find(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number
     uint64_t slot;
     PMO_TRY(pmo_table_locate(pool, &table, &key, &place, &slot));
     pmo_set_entry *entry = pmo_table_entry(&table, place);
-    const pmo_cell *cell =
-        table.layout == PMO_LAYOUT_DICT ? pmo_entry_value(entry) : &entry->key;
-    return pmo_cell_read(pool, &table.heap, cell, value);
+    return read_value(pool, &table, entry, value);
 }
 
 static int push(pmo_pool *pool, const pmo_table *table, const pmo_cell *cell,
@@ -129,9 +141,8 @@ static int push(pmo_pool *pool, const pmo_table *table, const pmo_cell *cell,
 int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
                    pmo_batch *keys, pmo_batch *values, uint64_t *next) {
     PMO_TRY(pmo_usable(pool));
-    pmo_container *container;
-    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
-    pmo_table table = pmo_table_of(pool, container);
+    pmo_table table;
+    PMO_TRY(pmo_table_at(pool, offset, &table));
     if (values && table.layout != PMO_LAYOUT_DICT) {
         return PMO_ETYPE;
     }
@@ -171,9 +182,8 @@ int pmo_table_read(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
 int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t stop,
                    pmo_value *key, pmo_value *value, uint64_t *next) {
     PMO_TRY(pmo_usable(pool));
-    pmo_container *container;
-    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
-    pmo_table table = pmo_table_of(pool, container);
+    pmo_table table;
+    PMO_TRY(pmo_table_at(pool, offset, &table));
     if (stop > table.used) {
         stop = table.used;
     }
@@ -184,9 +194,7 @@ int pmo_table_peek(pmo_pool *pool, uint64_t offset, uint64_t start, uint64_t sto
         if (entry->key.tag != PMO_EMPTY) {
             *next = at + 1;
             PMO_TRY(pmo_cell_read(pool, &table.heap, &entry->key, key));
-            const pmo_cell *cell =
-                table.layout == PMO_LAYOUT_DICT ? pmo_entry_value(entry) : &entry->key;
-            return pmo_cell_read(pool, &table.heap, cell, value);
+            return read_value(pool, &table, entry, value);
         }
         uint64_t ignored;
         PMO_TRY(pmo_cell_hole(pool, &entry->key, &ignored));

@@ -1,7 +1,5 @@
 #include "tokens.h"
 
-#define DIGIT_BITS 15u
-
 int pmo_token_bytes(pmo_buffer *to, const void *bytes, uint64_t length) {
     PMO_TRY(pmo_buffer_reserve(to, length));
     memcpy(to->bytes + to->length, bytes, length);
@@ -29,8 +27,8 @@ static int put_int(pmo_buffer *to, int64_t number) {
     uint64_t magnitude = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
     uint16_t digits[5];
     int32_t count = 0;
-    for (; magnitude; magnitude >>= DIGIT_BITS) {
-        digits[count++] = (uint16_t)(magnitude & ((1u << DIGIT_BITS) - 1));
+    for (; magnitude; magnitude >>= PMO_TOKEN_DIGIT_BITS) {
+        digits[count++] = (uint16_t)(magnitude & ((1u << PMO_TOKEN_DIGIT_BITS) - 1));
     }
     const int32_t head = number < 0 ? -count : count;
     PMO_TRY(pmo_token_letter(to, 'l'));

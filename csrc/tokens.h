@@ -7,6 +7,10 @@
 
 #include "internal.h"
 
+#define PMO_TOKEN_NUMBERED 0x80u /* in an object's letter: it has a number, see graph.c */
+#define PMO_TOKEN_DIGIT_BITS 15u /* of an int that takes more than 32 bits */
+#define PMO_TOKENS_DEEPEST 200u  /* levels; each is one of C's recursion */
+
 int pmo_token_bytes(pmo_buffer *to, const void *bytes, uint64_t length);
 int pmo_token_letter(pmo_buffer *to, int letter);
 /* A letter and uint32; PMO_EINVAL: count is larger. */

@@ -239,7 +239,6 @@ bool pmo_may_publish(const pmo_pool *pool) {
 
 int pmo_publish(pmo_pool *pool, const pmo_publication *change) {
     struct pobj_action actions[PMO_WORDS_MAX];
-    pmo_activate(pool);
     for (uint32_t i = 0; i < change->count; i++) {
         pmemobj_set_value(pool->pop, &actions[i], change->place[i], change->value[i]);
     }

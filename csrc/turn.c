@@ -48,8 +48,7 @@ int pmo_enter(pmo_pool *pool) {
 int pmo_enter_briefly(pmo_pool *pool) {
     PMO_TRY(pmo_enter(pool));
     bool syncs = pool->policy == PMO_POLICY_POWER && !pool->info.is_pmem;
-    bool short_work = pool->tx_open || pmo_may_publish(pool);
-    return short_work && !syncs ? PMO_OK : pmo_leave(pool, PMO_EBUSY);
+    return syncs ? pmo_leave(pool, PMO_EBUSY) : PMO_OK;
 }
 
 int pmo_leave(pmo_pool *pool, int status) {

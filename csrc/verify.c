@@ -73,7 +73,7 @@ static int credit_some(pmo_pool *pool, struct pmo_collector *gc, uint64_t budget
         }
         uint64_t offset = gc->garbage.items[gc->cursor++];
         gc->report.freed++;
-        gc->report.freed_bytes += pmo_gc_bytes(pool, offset);
+        gc->report.freed_bytes += pmo_taken_bytes(pool, offset);
         if (credit_from(pool, gc, offset) != PMO_OK) {
             gc->opaque = true;
         }
@@ -94,14 +94,14 @@ static int compare_storage(pmo_pool *pool, struct pmo_collector *gc, uint64_t of
     uint64_t body = pmo_body_apart(pool, container);
     uint64_t room = 0;
     if (body == 0) {
-        room = pmo_gc_usable(pool, offset) - sizeof(pmo_container);
+        room = pmo_usable_bytes(pool, offset) - sizeof(pmo_container);
     } else if (pmo_gc_plausible(pool, gc, body) != PMO_OK ||
                !(*pmo_gc_mark_of(gc, body) & PMO_GC_SEEN)) {
         return PMO_OK; /* so has mark, or compare_object */
     } else if (pmemobj_type_num((PMEMoid){pool->uuid_lo, body}) != PMO_NUM_BODY) {
         return pmo_corrupt(pool, offset, "a container's storage has another type number");
     } else {
-        room = pmo_gc_usable(pool, body);
+        room = pmo_usable_bytes(pool, body);
     }
     if (room < need) {
         return pmo_corrupt(pool, offset, "a container's storage is smaller than it says");
@@ -125,7 +125,7 @@ static int compare_extents(pmo_pool *pool, struct pmo_collector *gc, uint64_t of
             need = raw->form & ~(uint64_t)PMO_RAW_SEALED;
         }
         if (pmemobj_type_num((PMEMoid){pool->uuid_lo, extent}) != PMO_NUM_BODY ||
-            pmo_gc_usable(pool, extent) < need) {
+            pmo_usable_bytes(pool, extent) < need) {
             return pmo_corrupt(pool, offset, "an extent that is not what it should be");
         }
     }
@@ -169,7 +169,7 @@ static int compare_object(pmo_pool *pool, struct pmo_collector *gc, uint64_t off
     if (header->refcount > most_references(gc, offset)) {
         return pmo_corrupt(pool, offset, "an object's reference count is too large");
     }
-    if (pmo_gc_usable(pool, offset) < object_size(pool, offset, layout)) {
+    if (pmo_usable_bytes(pool, offset) < object_size(pool, offset, layout)) {
         return pmo_corrupt(pool, offset, "an object's memory is smaller than the object");
     }
     if (layout == PMO_LAYOUT_FOREIGN) {

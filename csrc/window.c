@@ -26,10 +26,6 @@ typedef struct copying {
     char *to;
 } copying;
 
-static uint64_t page_up(uint64_t size) {
-    return (size + PMO_RAW_PAGE - 1) & ~(uint64_t)(PMO_RAW_PAGE - 1);
-}
-
 /* An old size of 0 asks for a second mapping of the same shared pages. */
 static int copy_mapping(const pmo_mapping *at, void *context) {
     const copying *state = context;
@@ -86,7 +82,7 @@ static int open_range(pmo_pool *pool, uint64_t start, uint64_t end, pmo_window *
     }
     uint64_t from = pool->windows == NULL ? 0 : start & ~(uint64_t)(PMO_RAW_PAGE - 1);
     pool->limit = pmo_measure_files(pool);
-    PMO_TRY(make(pool, from, page_up(pool->limit - from), false, found));
+    PMO_TRY(make(pool, from, pmo_page_up(pool->limit - from), false, found));
     return keep(pool, *found, map_again(pool, from, (*found)->size, (*found)->address));
 }
 
@@ -111,14 +107,14 @@ static int compose(pmo_pool *pool, uint64_t offset, pmo_window **found) {
         }
     }
     const pmo_raw *raw = pmo_at(pool, offset);
-    PMO_TRY(make(pool, offset, page_up(raw->length), true, found));
+    PMO_TRY(make(pool, offset, pmo_page_up(raw->length), true, found));
     int status = PMO_OK;
     for (uint64_t position = 0; position < raw->length && status == PMO_OK;) {
         uint64_t place = 0;
         uint64_t size = raw->length - position;
         status = pmo_raw_piece(pool, offset, position, &size, &place);
         if (status == PMO_OK) {
-            status = map_again(pool, place, page_up(size), (*found)->address + position);
+            status = map_again(pool, place, pmo_page_up(size), (*found)->address + position);
         }
         position += size;
     }
