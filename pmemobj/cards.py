@@ -11,23 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pmemobj import codecs
 from pmemobj._native import lib
 from pmemobj.codecs.wire import Reader
-from pmemobj.display.summary import (
-    Badge,
-    Cell,
-    Column,
-    Fact,
-    Gap,
-    Row,
-    Summary,
-    Table,
-    count,
-    printable,
-    size,
-)
+from pmemobj.display.summary import Badge, Fact, Summary, Table, count, printable, size
 from pmemobj.display.text import clip
+from pmemobj.elements import array_tables, contents
 from pmemobj.errors import PmemobjError
 
 if TYPE_CHECKING:
@@ -36,10 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CARDS", "Card"]
 
-_CORNER = 3
-_HEAD_ROWS = 5
-_COLUMNS = 20
-_WIDTH = 24
 _NUMBERS = {"f": "float", "i": "int", "u": "uint", "c": "complex", "b": "bool", "M": "datetime64"}
 
 _VIEWED = Badge("zero-copy", "good", "Read where it lies in the pool: nothing of it is copied.")
@@ -80,7 +64,7 @@ def dtype_words(told: Any) -> str:
             return "bool"
         name = _NUMBERS.get(kind)
         big = " (big-endian)" if told[:1] == ">" and name else ""
-        return f"{name}{8 * int(width)}{big}" if name and width.isdigit() else told
+        return f"{name}{8 * int(width)}{big}" if name and width.isdigit() else told.lstrip("|")
     if told[0] == "array":
         return f"{dtype_words(told[1])} × {_times(told[2])}"
     return "{" + ", ".join(f"{field[0]}: {dtype_words(field[3])}" for field in told[3]) + "}"
@@ -113,7 +97,7 @@ def _array(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:
         if "numpy" in sys.modules:
             array = manager.resurrect_offset(facts.offset)
             told.append(Fact("writable", "yes" if array.flags.writeable else "no"))
-            tables = _corners(array)
+            tables = array_tables(array)
         return Summary(
             "PersistentArray",
             badges=(_VIEWED,),
@@ -125,45 +109,6 @@ def _array(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:
 
     text = f"{words}, {_times(shape)}"
     return Card("PersistentArray", clip(printable(text), 120), _times(shape), amount, detail)
-
-
-def _ends(length: int) -> list[int | None]:
-    """Indices of the first and last elements; None stands for those between."""
-    if length <= 2 * _CORNER + 1:
-        return list(range(length))
-    return [*range(_CORNER), None, *range(length - _CORNER, length)]
-
-
-def _corners(array: Any) -> tuple[Table, ...]:
-    if not array.size:
-        return ()
-    plane = array
-    title = ""
-    while plane.ndim > 2:
-        plane = plane[0]
-        title = "the first plane"
-    if plane.ndim == 0:
-        return (Table((Column("value"),), (Row((_element(plane[()]),)),)),)
-    across: list[int | None] = _ends(plane.shape[1]) if plane.ndim == 2 else [0]
-    columns = [Column("index", "number")]
-    for place in across:
-        heading = "…" if place is None else f"{place:,}" if plane.ndim == 2 else "value"
-        columns.append(Column(heading, "number"))
-    rows: list[Row | Gap] = []
-    for index in _ends(plane.shape[0]):
-        if index is None:
-            rows.append(Gap(plane.shape[0] - 2 * _CORNER))
-            continue
-        line = plane[index] if plane.ndim == 2 else plane[index : index + 1]
-        cells = ["…" if place is None else _element(line[place]) for place in across]
-        rows.append(Row((f"{index:,}", *cells)))
-    return (Table(tuple(columns), tuple(rows), title),)
-
-
-def _element(value: Any) -> str:
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    text = f"{value:.6g}" if kind == "f" else str(value)
-    return clip(printable(text), _WIDTH)
 
 
 # ---- pickled values -----------------------------------------------------------------------------
@@ -185,55 +130,17 @@ def _pickled(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:
             Fact("buffers", f"{len(items) - 1:,}", "Large parts, which are read where they lie."),
             Fact("in the pickle", size(items[0].number), "What reading it makes anew."),
         ]
+        found: tuple[Fact, ...] = ()
         tables: tuple[Table, ...] = ()
         if library in sys.modules and manager.allow_pickle:
             try:
-                tables = _columns(manager.resurrect_offset(facts.offset), told)
+                found, tables = contents(manager.resurrect_offset(facts.offset))
             except Exception as error:  # strangers' code, and only for a look
                 told.append(Fact("cannot be shown", type(error).__name__))
-        return Summary(name, badges=(_VIEWED,), facts=tuple(told), tables=tables)
+        return Summary(name, badges=(_VIEWED,), facts=(*found, *told), tables=tables)
 
     text = f"{printable(library)} {name}, {buffers}"
     return Card(name, clip(text, 120), "", amount, detail)
-
-
-def _columns(value: Any, told: list[Fact]) -> tuple[Table, ...]:
-    """The columns of a frame or table and its first rows; nothing for anything else."""
-    name = type(value).__name__
-    if isinstance(value, codecs.Missing) or name not in ("DataFrame", "Table"):
-        return ()
-    if name == "Table":  # pyarrow
-        names = [str(one) for one in value.column_names]
-        types = [str(one) for one in value.schema.types]
-        sizes = [value.column(i).nbytes for i in range(len(names[:_COLUMNS]))]
-        first = value.slice(0, _HEAD_ROWS).to_pylist()
-        head = [[row[one] for one in value.column_names] for row in first]
-    elif hasattr(value, "memory_usage"):  # pandas
-        names = [str(one) for one in value.columns]
-        types = [str(one) for one in value.dtypes]
-        sizes = [int(one) for one in value.memory_usage(index=False)[:_COLUMNS]]
-        head = [list(row) for row in value.head(_HEAD_ROWS).itertuples(index=False)]
-    else:  # polars
-        names = list(value.columns)
-        types = [str(one) for one in value.dtypes]
-        sizes = [value[one].estimated_size() for one in names[:_COLUMNS]]
-        head = [list(row) for row in value.head(_HEAD_ROWS).iter_rows()]
-    told.insert(0, Fact("rows", f"{len(value):,}"))
-    told.insert(1, Fact("columns", f"{len(names):,}"))
-    rows: list[Row | Gap] = []
-    for one, kind, amount in zip(names, types, sizes, strict=False):
-        copied = kind.lower() == "object"
-        how = Cell("a copy", (Badge("in the pickle", "warn"),)) if copied else Cell("zero-copy")
-        rows.append(Row((clip(printable(one), 60), kind, Cell(size(amount)), how)))
-    if len(names) > len(rows):
-        rows.append(Gap(len(names) - len(rows)))
-    heading = (Column("column", "name"), Column("type", "word"), Column("size", "size"))
-    shown = names[:8]
-    first_rows = tuple(Row(tuple(_element(x) for x in row[:8])) for row in head)
-    return (
-        Table((*heading, Column("read")), tuple(rows), "columns"),
-        Table(tuple(Column(clip(printable(x), _WIDTH)) for x in shown), first_rows, "first rows"),
-    )
 
 
 def _raw(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:

@@ -18,6 +18,7 @@ from pmemobj.display.summary import (
     Column,
     Fact,
     Gap,
+    Line,
     Row,
     Summary,
     Table,
@@ -133,7 +134,7 @@ class _Describer:
         columns = [_TYPE] * typed + [_LENGTH] * measured + [_VALUE if look.heading else _ITEM]
         if look.heading:
             columns.insert(0, Column(look.heading, "name" if look.named else "number"))
-        rows: list[Row | Gap] = []
+        rows: list[Line] = []
         values = self._values(shown, level, budget)
         for place, ((key, _), one, value) in enumerate(zip(entries, shown, values, strict=True)):
             index = place if place < len(window.head) else place + window.hidden
@@ -145,8 +146,8 @@ class _Describer:
             rows.insert(len(window.head), Gap(window.hidden))
         return Table(tuple(columns), tuple(rows)), alike
 
-    def _variables(self, names: list[str], shown: list[Shown], used: int) -> list[Row | Gap]:
-        rows: list[Row | Gap] = []
+    def _variables(self, names: list[str], shown: list[Shown], used: int) -> list[Line]:
+        rows: list[Line] = []
         values = self._values(shown, 1, self._budget)
         for name, one, value in zip(names, shown, values, strict=True):
             amount: Cell | str = ""
@@ -223,7 +224,7 @@ def _own_repr(handle: Any) -> str:
 
 def _volatile(handle: Any) -> tuple[Table, ...]:
     attributes = handle._p_volatile()
-    rows: list[Row | Gap] = [
+    rows: list[Line] = [
         Row((clip(printable(name), NAME_WIDTH), type(value).__qualname__, bounded_repr(value)))
         for name, value in islice(attributes.items(), settings.max_rows)
     ]

@@ -16,7 +16,7 @@ from pmemobj.containers.array import describe_dtype  # noqa: E402
 from pmemobj.describe import describe, to_text, variables  # noqa: E402
 from pmemobj.display import html  # noqa: E402
 from pmemobj.display.shapes import drawing  # noqa: E402
-from pmemobj.display.summary import Cell, Row  # noqa: E402
+from pmemobj.display.summary import Cell, Gap, Row  # noqa: E402
 
 
 def text_of(cell: Any) -> str:
@@ -71,10 +71,35 @@ def test_every_array_has_a_card(pool: Any, value: Any) -> None:
     assert pool.root["a"][...]._repr_html_() is None
 
 
+def cells_of(array: Any) -> list[list[str]]:
+    (table,) = describe(array).tables
+    assert table.grid
+    return [[column.title for column in table.columns], *rows_of(table)]
+
+
+def test_records_have_a_column_for_each_field(pool: Any) -> None:
+    fields = [("when", "M8[ns]"), ("x", "f4"), ("rgb", "u1", 3)]
+    pool.root["a"] = np.array([("2026-01-01T10:00:00.5", 0.5, (1, 2, 3))] * 2, fields)
+    row = ["2026-01-01T10:00:00.5", "0.5", "[1 2 3]"]
+    assert cells_of(pool.root["a"]) == [["index", "when", "x", "rgb"], ["0", *row], ["1", *row]]
+
+
+def test_elements_are_short(pool: Any) -> None:
+    pool.root["complex"] = np.array([[1 / 3 + 2j, -0.0001234567j]])
+    assert cells_of(pool.root["complex"])[1] == ["0", "0.3333+2j", "-0-0.0001235j"]
+    times = ["2026-01-01T10:00:00", "2026-01-01T10:30:20.120", "NaT"]
+    pool.root["times"] = np.array(times, "M8[ns]")
+    shown = [row[1] for row in cells_of(pool.root["times"])[1:]]
+    assert shown == ["2026-01-01T10:00:00", "2026-01-01T10:30:20.12", "NaT"]
+    pool.root["numbers"] = np.array(["1.50", "10.0"])
+    assert [row[1] for row in cells_of(pool.root["numbers"])[1:]] == ["1.50", "10.0"]
+
+
 def test_dtypes_in_words() -> None:
     for name in ("float64", "int8", "uint16", "bool", "complex64", "datetime64[ns]", "float16"):
         assert dtype_words(describe_dtype(np.dtype(name))) == name
     assert dtype_words("<U5") == "<U5"
+    assert dtype_words("|S5") == "S5"
     assert dtype_words(describe_dtype(np.dtype(">f8"))) == "float64 (big-endian)"
     fields = np.dtype([("a", "i4"), ("b", "f8", (2,))])
     assert dtype_words(describe_dtype(fields)) == "{a: int32, b: float64 × 2}"
@@ -108,6 +133,29 @@ def test_other_frames_have_cards(pool: Any) -> None:
     for row in variables(pool.mm).table.rows:
         facts = {fact.label: fact.value for fact in row.cells[-1].nested.facts}
         assert facts["rows"] == "3,000"
+
+
+def test_the_card_of_a_frame_with_many_columns(pool: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    hours = pd.date_range("2026-01-01", periods=300, freq="h", name="hour")
+    pool.root["df"] = pd.DataFrame({f"c{n}": np.arange(300) for n in range(50)}, index=hours)
+    columns, first = variables(pool.mm).table.rows[0].cells[-1].nested.tables
+    assert Gap(31) in columns.rows
+    assert [column.title for column in first.columns] == [
+        *("hour", "c0", "c1", "c2", "c3", "…", "c46", "c47", "c48", "c49"),
+    ]
+    assert rows_of(first)[1][:2] == ["2026-01-01 01:00:00", "1"]
+
+
+def test_cards_of_a_series_and_a_model(pool: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    linear = pytest.importorskip("sklearn.linear_model")
+    pool.root["series"] = pd.Series(np.arange(500.0), name="rain")
+    inputs = np.arange(400.0).reshape(4, 100)
+    pool.root["model"] = linear.Ridge(0.5).fit(inputs, np.arange(4.0))
+    series, model = (row.cells[-1].nested for row in variables(pool.mm).table.rows)
+    assert [column.title for column in series.tables[1].columns] == ["index", "rain"]
+    assert ["alpha", "0.5"] in rows_of(model.tables[0])
 
 
 def test_in_containers_and_workspaces(pool: Any) -> None:

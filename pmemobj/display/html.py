@@ -15,12 +15,11 @@ from pmemobj.display.summary import (
     Fact,
     Gap,
     Kind,
+    Line,
     Meter,
-    Row,
     Summary,
     Table,
     percent,
-    size,
 )
 
 __all__ = ["render", "style"]
@@ -34,8 +33,11 @@ _TRACKS: dict[Kind, str] = {
 }
 """The widths of a table's columns: only values take more than they need, or less."""
 
-_FOLDS = ((5, "pmo-many"), (3, "pmo-folds"))
+_FOLDS = 3
 """From how many columns on a row takes two lines where there is little room."""
+
+_WIDE = 5
+"""From how many columns on a row that is opened takes the full width, as any does with a card."""
 
 _CLIPPED = 4
 """Characters that fit wherever a text may be cut; what is longer can be read on hover."""
@@ -81,24 +83,20 @@ def _percent(amount: float, total: float) -> float:
 
 
 def _meter(meter: Meter) -> str:
-    bar, legend = [], []
-    left = meter.total
-    for part in meter.parts:
-        drawn = max(0, min(part.amount, left))
-        left -= drawn
-        if drawn:
-            width = _percent(drawn, meter.total)
-            bar.append(f'<span class="pmo-part pmo-{part.tone}" style="width:{width:.2f}%"></span>')
-        legend.append((f"pmo-{part.tone}", f"{size(part.amount)} {part.label}"))
-    if meter.rest and left:
-        legend.append(("pmo-rest", f"{size(left)} {meter.rest}"))
+    bar = "".join(
+        f'<span class="pmo-part pmo-{part.tone}"'
+        f' style="width:{_percent(part.amount, meter.total):.2f}%"></span>'
+        for part in meter.drawn()
+        if part.amount
+    )
     caption = escape(meter.caption)
     entries = ' <span class="pmo-dot">·</span> '.join(
-        f'<span class="pmo-entry {tone}">{escape(words)}</span>' for tone, words in legend
+        f'<span class="pmo-entry pmo-{tone}">{escape(words)}</span>'
+        for words, tone in meter.legend()
     )
     return (
         f'<div class="pmo-usage"><div class="pmo-meter" role="img" aria-label="{caption}">'
-        f'{"".join(bar)}</div><div class="pmo-legend"><span class="pmo-caption">{caption}</span>'
+        f'{bar}</div><div class="pmo-legend"><span class="pmo-caption">{caption}</span>'
         f' <span class="pmo-entries">{entries}</span></div></div>'
     )
 
@@ -140,8 +138,7 @@ def _value(cell: Cell, level: int, depth: int) -> str:
     )
 
 
-def _cell(content: Cell | str, column: Column, level: int, depth: int) -> str:
-    cell = Cell(content) if isinstance(content, str) else content
+def _cell(cell: Cell, column: Column, level: int, depth: int) -> str:
     if column.kind == "size":
         return f'<td class="pmo-size">{_size(cell)}</td>'
     inside = _value(cell, level, depth)
@@ -150,11 +147,14 @@ def _cell(content: Cell | str, column: Column, level: int, depth: int) -> str:
     return f'<td class="pmo-{column.kind}">{inside}</td>'
 
 
-def _row(row: Row | Gap, columns: tuple[Column, ...], level: int, depth: int) -> str:
+def _row(row: Line, columns: tuple[Column, ...], level: int, depth: int) -> str:
     if isinstance(row, Gap):
         return f'<tr class="pmo-gap"><td colspan="{len(columns)}">… {row.count:,} more</td></tr>'
-    cells = zip(row.cells, columns, strict=True)
-    return "<tr>" + "".join(_cell(cell, column, level, depth) for cell, column in cells) + "</tr>"
+    cells = row.full_cells()
+    wide = len(columns) >= _WIDE or any(cell.nested and cell.nested.facts for cell in cells)
+    start = '<tr class="pmo-wide">' if wide else "<tr>"
+    shown = zip(cells, columns, strict=True)
+    return start + "".join(_cell(cell, column, level, depth) for cell, column in shown) + "</tr>"
 
 
 def _table(table: Table, level: int, depth: int) -> str:
@@ -166,10 +166,12 @@ def _table(table: Table, level: int, depth: int) -> str:
     rows = "".join(_row(row, table.columns, level, depth) for row in table.rows)
     tracks = " ".join(_TRACKS[column.kind] for column in table.columns)
     title = f'<div class="pmo-section">{escape(table.title)}</div>' if table.title else ""
-    folds = next((name for columns, name in _FOLDS if len(table.columns) >= columns), "")
+    name = "pmo-folds" if len(table.columns) >= _FOLDS else ""
+    if table.grid:
+        name, tracks = "pmo-grid", f"repeat({len(table.columns)},max-content)"
     return (
         f'{title}<div class="pmo-scroll">'
-        f'<table class="{folds}" style="grid-template-columns:{tracks}">'
+        f'<table class="{name}" style="grid-template-columns:{tracks}">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -186,10 +188,10 @@ def _body(summary: Summary, level: int, depth: int) -> str:
     parts = [f'<div class="pmo-warning">{escape(words)}</div>' for words in summary.warnings]
     if summary.meter is not None:
         parts.append(_meter(summary.meter))
-    if summary.shape:
-        parts.append(drawing(summary.shape))
-    if summary.facts:
-        parts.append(_facts(summary.facts))
+    facts = _facts(summary.facts) if summary.facts else ""
+    parts.append(
+        f'<div class="pmo-drawn">{drawing(summary.shape)}{facts}</div>' if summary.shape else facts
+    )
     tables = [table for table in summary.tables if table.rows]
     parts.extend(_table(table, level, depth) for table in tables)
     if summary.empty and not tables:

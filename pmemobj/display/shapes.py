@@ -9,6 +9,7 @@ __all__ = ["drawing"]
 _LONGEST = 96.0
 _SHORTEST = 10.0
 _MARGIN = 16.0
+_DIGIT = 6.5  # how wide one is, at most
 _SLANT = 0.45  # how far a third axis goes to the side and up, of its length
 
 
@@ -17,6 +18,11 @@ def _lengths(shape: tuple[int, ...]) -> list[float]:
     logs = [math.log2(max(one, 1)) + 1 for one in shape]
     longest = max(logs, default=1.0)
     return [max(_SHORTEST, _LONGEST * one / longest) for one in logs]
+
+
+def _room(number: int) -> float:
+    """What a label takes beside a side."""
+    return len(f"{number:,}") * _DIGIT + 8
 
 
 def _label(x: float, y: float, number: int, anchor: str = "middle") -> str:
@@ -32,7 +38,8 @@ def drawing(shape: tuple[int, ...]) -> str:
     width = lengths[-1]
     height = lengths[-2] if len(told) > 1 else _SHORTEST
     depth = lengths[-3] * _SLANT if len(told) > 2 else 0.0
-    left, top = 56.0, _MARGIN + depth
+    left = _room(told[-2]) if len(told) > 1 else max(0.0, (_room(told[-1]) - width) / 2)
+    top = _MARGIN / 2 + depth
     right, bottom = left + width, top + height
     lines = [
         f'<path d="M{left:.0f} {top:.0f}H{right:.0f}V{bottom:.0f}H{left:.0f}Z" fill-opacity=".12"/>'
@@ -48,7 +55,8 @@ def drawing(shape: tuple[int, ...]) -> str:
         labels.append(_label(left - 5, top + height / 2 + 4, told[-2], "end"))
     if depth:
         labels.append(_label(right + depth + 5, top - depth / 2 + 4, told[-3], "start"))
-    wide, high = right + depth + 60, bottom + _MARGIN
+    beside = _room(told[-3]) if depth else max(2.0, (_room(told[-1]) - width) / 2)
+    wide, high = right + depth + beside, bottom + _MARGIN
     return (
         f'<svg class="pmo-shape" role="img" aria-label="shape {shape}" '
         f'width="{wide:.0f}" height="{high:.0f}" viewBox="0 0 {wide:.0f} {high:.0f}">'

@@ -9,8 +9,8 @@ has rows, a meter for parts of a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 __all__ = [
     "Badge",
@@ -19,6 +19,7 @@ __all__ = [
     "Fact",
     "Gap",
     "Kind",
+    "Line",
     "Meter",
     "Part",
     "Row",
@@ -80,6 +81,25 @@ class Meter:
     caption: str
     rest: str = ""
 
+    def drawn(self) -> list[Part]:
+        """The parts with what there is to draw of each: together no more than *total*."""
+        left, drawn = self.total, []
+        for part in self.parts:
+            amount = max(0, min(part.amount, left))
+            left -= amount
+            drawn.append(replace(part, amount=amount))
+        return drawn
+
+    def legend(self) -> list[tuple[str, Tone | Literal["rest"]]]:
+        """What is told of each part and of the rest, and the tone it is drawn in."""
+        told: list[tuple[str, Tone | Literal["rest"]]] = [
+            (f"{size(part.amount)} {part.label}", part.tone) for part in self.parts
+        ]
+        left = self.total - sum(part.amount for part in self.drawn())
+        if self.rest and left:
+            told.append((f"{size(left)} {self.rest}", "rest"))
+        return told
+
 
 @dataclass(frozen=True)
 class Column:
@@ -111,6 +131,10 @@ class Row:
 
     cells: tuple[Cell | str, ...]
 
+    def full_cells(self) -> list[Cell]:
+        """The cells, those that were given as words included."""
+        return [cell if isinstance(cell, Cell) else Cell(cell) for cell in self.cells]
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -119,13 +143,22 @@ class Gap:
     count: int
 
 
+Line: TypeAlias = Row | Gap
+
+
 @dataclass(frozen=True)
 class Table:
-    """Rows under their headings; *title* tells several tables of one display apart."""
+    """Rows under their headings.
+
+    Attributes:
+        title: tells several tables of one display apart.
+        grid: elements of data: nothing is cut, and HTML scrolls what is too wide.
+    """
 
     columns: tuple[Column, ...]
-    rows: tuple[Row | Gap, ...]
+    rows: tuple[Line, ...]
     title: str = ""
+    grid: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from pmemobj.display.summary import (
     Table,
     Tone,
     percent,
-    size,
 )
 
 __all__ = ["clip", "render", "width_of"]
@@ -76,11 +75,7 @@ def _words(cell: Cell, column: Column, shares: bool) -> str:
 def render_table(table: Table, width: int = 100, paint: Paint = _no_paint) -> list[str]:
     """The lines of *table*, cut to *width* columns; nested summaries are left out."""
     columns = table.columns
-    rows = [
-        [cell if isinstance(cell, Cell) else Cell(cell) for cell in row.cells]
-        for row in table.rows
-        if isinstance(row, Row)
-    ]
+    rows = [row.full_cells() for row in table.rows if isinstance(row, Row)]
     shares = [any(row[at].share is not None for row in rows) for at in range(len(columns))]
     texts = [[column.title for column in columns]]
     texts += [
@@ -100,19 +95,13 @@ def render_meter(meter: Meter, paint: Paint = _no_paint) -> str:
     """Two lines: a bar and its caption, then what its parts are."""
     bar = ""
     room = _METER_WIDTH
-    left = meter.total
-    legend = []
-    for part in meter.parts:
-        amount = max(0, min(part.amount, left))
-        left -= amount
-        share = amount / meter.total if meter.total else 0.0
-        drawn = max(min(room, round(share * _METER_WIDTH)), min(room, 1)) if amount else 0
-        bar += paint(("█" if part.tone != "plain" else "▒") * drawn, part.tone)
-        room -= drawn
-        legend.append(f"{size(part.amount)} {part.label}")
-    if meter.rest and left:
-        legend.append(f"{size(left)} {meter.rest}")
-    return f"{bar}{'░' * room}  {meter.caption}\n{' · '.join(legend)}"
+    for part in meter.drawn():
+        share = part.amount / meter.total if meter.total else 0.0
+        length = max(min(room, round(share * _METER_WIDTH)), min(room, 1)) if part.amount else 0
+        bar += paint(("█" if part.tone != "plain" else "▒") * length, part.tone)
+        room -= length
+    legend = " · ".join(words for words, _ in meter.legend())
+    return f"{bar}{'░' * room}  {meter.caption}\n{legend}"
 
 
 def _sentences(sentences: tuple[str, ...], width: int, mark: str = "") -> list[str]:

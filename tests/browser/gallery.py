@@ -56,6 +56,34 @@ with ws.transaction():
     ws.markup = "<b>not bold</b> & <script>alert(1)</script>"
 """
 
+_LARGE = """
+import numpy as np, pandas as pd, polars as pl, pyarrow as pa
+from sklearn.linear_model import Ridge
+
+random = np.random.default_rng(1)
+with ws.transaction():
+    ws.scan = random.random((12, 480, 640)).astype("f4")
+    ws.waves = random.normal(size=(300, 400)) * np.exp(1j * random.random((300, 400)))
+    ws.labels = np.array([["a rather long string of letters", "b", "mañana"] * 6] * 30)
+    ws.hours = np.arange("2026-01-01", "2026-01-09", dtype="M8[h]").astype("M8[ns]").reshape(24, 8)
+    ws.events = np.array(
+        [(f"2026-01-01T10:00:{n % 60:02}", n / 3, n, b"ab", (1, 2, 3)) for n in range(200)],
+        [("when", "M8[us]"), ("level", "f4"), ("count", "i8"), ("tag", "S4"), ("rgb", "u1", 3)],
+    )
+    names = ["Ann", "Bob", "Carla of the long name"] * 1000
+    hours = pd.date_range("2026-01-01", periods=3000, freq="h", name="hour")
+    orders = pd.DataFrame(
+        {"customer": names, "amount": random.random(3000) * 99, "mixed": [1, "a", None] * 1000}
+        | {f"more {n}": random.random(3000) for n in range(3)},
+        index=hours,
+    )
+    stock = pl.DataFrame({"item": names, "left": range(3000), "hour": hours.to_numpy()})
+    table = pa.table({"item": pa.array(names).dictionary_encode(), "left": range(3000)})
+    ridge = Ridge(0.5).fit(random.random((300, 100)), random.random(300))
+    ws.large = {"scan": ws.scan, "orders": orders, "stock": stock, "table": table, "ridge": ridge}
+    ws.study = {"orders": orders, "ridge": ridge}
+"""
+
 CELLS: dict[str, str] = {
     "": "%load_ext pmemobj\n" + _PREPARE,
     "recovered": "%pmem_open survey",
@@ -63,6 +91,14 @@ CELLS: dict[str, str] = {
     "filled": _FILL,
     "workspace": "ws",
     "variables": "%pmem_ls ws",
+    "stored": _LARGE,
+    "array": "ws.scan",
+    "complex": "ws.waves",
+    "strings": "ws.labels",
+    "times": "ws.hours",
+    "records": "ws.events",
+    "large": "ws.large",
+    "study": "ws.study",
     "pool": "%pmem_info ws",
     "list": "ws.words",
     "floats": "ws.readings",
@@ -101,8 +137,8 @@ with ws.transaction():
     "scratch": "%pmem_open fresh --scratch --as look",
 }
 
-OPENED = "dict"
-"""The display whose rows are opened, outer ones before those inside."""
+OPENED = ("dict", "large", "study")
+"""The displays whose rows are opened, outer ones before those inside."""
 
 PICTURED = (
     "recovered",
@@ -111,6 +147,9 @@ PICTURED = (
     "list",
     "set",
     "dict",
+    "array",
+    "records",
+    "study",
     "object",
     "missing",
     "committed",

@@ -27,7 +27,8 @@
     const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   };
-  const name = (element) => `<${element.tagName.toLowerCase()} class="${element.className}">`;
+  const name = (element) =>
+    `<${element.tagName.toLowerCase()} class="${element.getAttribute("class") ?? ""}">`;
 
   const host = card.closest(".jp-OutputArea-output, body").getBoundingClientRect();
   const edge = card.getBoundingClientRect();
@@ -41,11 +42,13 @@
     const box = element.getBoundingClientRect();
     const style = getComputedStyle(element);
     if (!element.checkVisibility({ visibilityProperty: true })) continue;
-    if (box.right > edge.right + 0.5 || box.left < edge.left - 0.5 || box.bottom > edge.bottom + 0.5) {
+    const outside = box.right > edge.right + 0.5 || box.left < edge.left - 0.5;
+    const scrolls = element.closest(".pmo-grid"); // in a box of its own, which is looked at as well
+    if ((outside && !scrolls) || box.bottom > edge.bottom + 0.5) {
       problems.push(`${name(element)} ends outside of the card: ${element.textContent.slice(0, 40)}`);
     }
     if (element.scrollWidth > element.clientWidth + 1 && style.display !== "inline") {
-      if (element.className === "pmo-scroll") {
+      if (element.matches(".pmo-scroll:not(:has(> .pmo-grid))")) {
         problems.push(`a table is scrolled: ${element.scrollWidth} > ${element.clientWidth}`);
       } else if (style.textOverflow === "ellipsis" && !element.title) {
         problems.push(`${name(element)} is cut, and nothing tells the rest: ${element.textContent}`);

@@ -9,7 +9,7 @@ from pathlib import Path
 from gallery import CELLS, OPENED, PICTURED
 from lab import Notebook, Server, chromium, write_notebook
 
-SIZE = {"width": 1040, "height": 900}
+SIZE = {"width": 1040, "height": 1800}
 SCALE = 1.5
 
 
@@ -25,7 +25,8 @@ def main(target: Path) -> None:
             )
             notebook.run()
             cells = dict(zip(CELLS, notebook.code.all(), strict=True))
-            notebook.open_rows(cells[OPENED])
+            for name in OPENED:
+                notebook.open_rows(cells[name])
             for theme in ("Light", "Dark"):
                 notebook.theme(f"JupyterLab {theme}")
                 for name in PICTURED:
