@@ -312,8 +312,9 @@ uint64_t pmo_heap_start(const pmo_pool *pool);
 
 /* The pool on whose behalf this thread calls libpmemobj; NULL: none, sync for real. */
 void pmo_activate(pmo_pool *pool);
-/* While this thread opens a pool whose policy needs no disk writes: sync nothing. The
- * dirty mark, which is synced, is what tells about a power cut. */
+/* While this thread makes a pool that nobody can find yet, or opens one whose policy needs no
+ * disk writes: sync nothing. The dirty mark, which is synced, is what tells about a power cut.
+ */
 void pmo_quiet(bool on);
 /* From here to pmo_words_done libpmemobj's redo log is durable before any of these words is
  * changed, and is dropped only after all are: in between they may become durable in any

@@ -190,7 +190,8 @@ typedef struct pmo_counters {
 
 /* Create the pool file (or the pool that a pool-set file describes, size 0) at
  * path, initialise the root block, and close it again. Nothing is left at path
- * on failure of a plain file. errno and text in failure. */
+ * on failure of a plain file. The disk is not waited for: the caller syncs the files
+ * before anybody can find them. errno and text in failure. */
 int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info *failure);
 
 /* Open the pool at path: libpmemobj locks it and recovers. A pool that was closed

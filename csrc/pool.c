@@ -102,9 +102,12 @@ static void release_volatile(pmo_pool *pool) {
 int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info *failure) {
     prepare_process();
     pmo_activate(NULL);
+    pmo_quiet(true);
     PMEMobjpool *pop = pmemobj_create(path, PMO_LAYOUT_NAME, size, mode);
     if (pop == NULL) {
-        return note_failure(failure, errno);
+        int error = errno;
+        pmo_quiet(false);
+        return note_failure(failure, error);
     }
     pmo_pool pool = {0};
     int status = initialise(&pool, pop, size);
@@ -116,6 +119,7 @@ int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info 
     *failure = pool.failure;
     release_volatile(&pool);
     pmemobj_close(pop);
+    pmo_quiet(false);
     if (status != PMO_OK && size != 0) {
         unlink(path);
     }

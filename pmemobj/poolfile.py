@@ -492,6 +492,7 @@ def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> P
                 _make_elastic(draft, mode, name)
             else:
                 _call_create(draft, size, mode, name)
+            _sync_files(PoolFile.at(draft, elastic))
             publish(draft, name)
     except PoolError:
         raise
@@ -526,6 +527,13 @@ def _call_create(target: str, size: int, mode: int, name: str) -> None:
             name,
         )
     raise _about(failure(status, info=info), name)
+
+
+def _sync_files(file: PoolFile) -> None:
+    """Have the disk hold a new pool before its name does; the core waited for nothing."""
+    with suppress(PermissionError):  # a mode that forbids to read it
+        for part in file.files():
+            sync(part)
 
 
 def exists(name: str) -> PoolExistsError:
