@@ -182,6 +182,7 @@ int pmo_body_exchange(pmo_pool *pool, pmo_container *container, const pmo_geomet
                       uint64_t length, uint64_t used, const pmo_heap *heap, uint64_t start,
                       uint64_t stop) {
     PMO_TRY(pmo_undo(pool, &container->state, sizeof(pmo_state) + sizeof(pmo_geometry)));
+    pmo_mark_safe(pool, pmo_offset_of(pool, container));
     PMO_TRY(pmo_discard_body(pool, container, start, stop));
     container->geometry = *geometry;
     pmo_state_put(container, length, used, heap);

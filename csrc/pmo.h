@@ -31,8 +31,11 @@ typedef enum pmo_status {
     PMO_FOREIGN_DEAD = 1, /* done, but objects of custom classes died: the
                              transaction is left open, the caller drains
                              pmo_next_dead() and commits */
-    PMO_EFULL = -1,       /* no room in the pool; pmo_failure() has the sizes */
-    PMO_ECORRUPT = -2,    /* the pool's bytes make no sense; pmo_failure() says where */
+    PMO_GROWN = 2,     /* done, in an open transaction; the table has a new body with room for
+                          dozens now, see pmo_table_room. Only pmo_table_set_named and _int
+                          give it */
+    PMO_EFULL = -1,    /* no room in the pool; pmo_failure() has the sizes */
+    PMO_ECORRUPT = -2, /* the pool's bytes make no sense; pmo_failure() says where */
     PMO_ECLOSED = -3,
     PMO_EFORKED = -4,    /* opened by a parent process */
     PMO_EPOISONED = -5,  /* offset 1: a handle made in an aborted transaction */
@@ -417,6 +420,11 @@ int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t 
 /* The same of a set's element whose canon the core derives. */
 int pmo_set_add(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                 const char *data);
+/* So many pairs, with keys and values of so many heap bytes, can be set with pmo_table_update
+ * in this transaction without a need for room: nothing will fail. Both are 0 unless the open
+ * transaction has made the table's body, and no value in it counts references. The pairs'
+ * values must be ints, floats, bools or None. O(entries): to be asked after PMO_GROWN. */
+int pmo_table_room(pmo_pool *pool, uint64_t offset, uint64_t *pairs, uint64_t *heap);
 /* O(1) amortised. Without the lock. */
 int pmo_table_delete(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                      const char *data, const char *canon, uint64_t canon_length);

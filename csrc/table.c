@@ -9,6 +9,8 @@
  */
 #include "table.h"
 
+#define MUCH_ROOM 64u /* pairs */
+
 /* ---- one pair ---- */
 
 static int insert(pmo_pool *pool, pmo_change *change, const pmo_pair *pair, uint64_t hash,
@@ -69,14 +71,18 @@ int pmo_pair_put(pmo_pool *pool, pmo_change *change, const pmo_pair *pair) {
                                                    : PMO_OK;
 }
 
-static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair *pair) {
+static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair *pair,
+               bool *grown) {
     pmo_change change;
     PMO_TRY(pmo_change_start(pool, offset, op, &change));
     PMO_TRY(pmo_pair_valid(&change.table, pair));
+    const char *entries = change.table.entries;
     change.more_entries = 1;
     change.more_heap = pmo_pair_key_need(pair) + pmo_pair_value_need(&change.table, pair);
     PMO_TRY(pmo_pair_put(pool, &change, pair));
     pmo_change_store(pool, &change);
+    *grown = pmo_op_joined(op) && entries != change.table.entries &&
+             change.table.capacity - change.table.used >= MUCH_ROOM;
     return PMO_OK;
 }
 
@@ -86,8 +92,15 @@ static int set_or_publish(pmo_pool *pool, bool brief, uint64_t offset, const pmo
         return status;
     }
     pmo_op op;
+    bool grown = false;
     PMO_TRY(pmo_op_begin(pool, &op));
-    return pmo_op_end(pool, &op, set(pool, offset, &op, pair));
+    status = pmo_op_end(pool, &op, set(pool, offset, &op, pair, &grown));
+    return status == PMO_OK && grown ? PMO_GROWN : status;
+}
+
+static int enter_and_set(pmo_pool *pool, uint64_t offset, const pmo_pair *pair) {
+    PMO_TRY(pmo_enter(pool));
+    return pmo_leave(pool, set_or_publish(pool, false, offset, pair));
 }
 
 int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
@@ -99,18 +112,17 @@ int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
         .canon = canon,
         .canon_length = canon_length,
     };
-    PMO_TRY(pmo_enter(pool));
-    return pmo_leave(pool, set_or_publish(pool, false, offset, &pair));
+    int status = enter_and_set(pool, offset, &pair);
+    return status == PMO_GROWN ? PMO_OK : status;
 }
 
 int pmo_table_set_named(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
                         uint32_t tag, int64_t number, const char *data) {
-    return pmo_table_set(pool, offset, PMO_STR, key_length, key, NULL, 0, tag, number, data);
-}
-
-int pmo_set_add(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
-                const char *data) {
-    return pmo_table_set(pool, offset, tag, number, data, NULL, 0, PMO_NONE, 0, "");
+    const pmo_pair pair = {
+        .key = {.tag = PMO_STR, .number = key_length, .data = key},
+        .value = {.tag = tag, .number = number, .data = data},
+    };
+    return enter_and_set(pool, offset, &pair);
 }
 
 int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
@@ -121,6 +133,11 @@ int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t 
     };
     PMO_TRY(pmo_enter_briefly(pool));
     return pmo_leave(pool, set_or_publish(pool, true, offset, &pair));
+}
+
+int pmo_set_add(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
+                const char *data) {
+    return pmo_table_set(pool, offset, tag, number, data, NULL, 0, PMO_NONE, 0, "");
 }
 
 /* ---- deleting ---- */

@@ -77,8 +77,25 @@ static int miscounted(pmo_pool *pool, const pmo_table *table) {
                        "a table's length is not its number of keys");
 }
 
+/* Entries without holes between them, which have nothing in the heap, are copied as they are.
+ */
+static int copy_entries(pmo_pool *pool, const pmo_table *from, pmo_table *to) {
+    memcpy(to->entries, from->entries, from->used * from->stride);
+    for (uint64_t i = 0; to->slots && i < from->used; i++) {
+        uint64_t slot;
+        PMO_TRY(pmo_free_slot(pool, to, pmo_table_entry(from, i)->hash, &slot));
+        pmo_name_entry(to, slot, i);
+    }
+    to->length = to->used = from->used;
+    return PMO_OK;
+}
+
 static int move_entries(pmo_pool *pool, const pmo_table *from, bool keep_places,
                         pmo_table *to) {
+    if (from->used > 0 && from->heap.used == 0 && from->used == from->length &&
+        from->used <= to->capacity) {
+        return copy_entries(pool, from, to);
+    }
     for (uint64_t i = 0; i < from->used; i++) {
         bool hole = pmo_table_entry(from, i)->key.tag == PMO_EMPTY;
         if (hole && !keep_places) {

@@ -65,7 +65,7 @@ static int measure(pmo_change *change, const pmo_keys *keys, const pmo_batch *va
 /* One snapshot of the whole index where most of its pages change anyway. */
 static int save_index(pmo_pool *pool, pmo_change *change) {
     const pmo_table *table = &change->table;
-    if (table->slots && change->more_entries >= table->slots / 32 &&
+    if (table->slots && !change->new_body && change->more_entries >= table->slots / 32 &&
         change->more_entries <= table->capacity - table->used) {
         PMO_TRY(pmo_undo(pool, table->index, table->slots * sizeof(uint32_t)));
         change->index_saved = true;
@@ -103,6 +103,30 @@ int pmo_table_update(pmo_pool *pool, uint64_t offset, const pmo_keys *keys,
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     return pmo_op_end(pool, &op, update(pool, offset, &op, keys, values));
+}
+
+static bool counts_nothing(const pmo_table *table) {
+    for (uint64_t i = 0; i < table->used; i++) {
+        if (pmo_cell_may_refer(pmo_entry_value(pmo_table_entry(table, i)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int pmo_table_room(pmo_pool *pool, uint64_t offset, uint64_t *pairs, uint64_t *heap) {
+    *pairs = 0;
+    *heap = 0;
+    PMO_TRY(pmo_usable(pool));
+    pmo_container *container = NULL;
+    PMO_TRY(pmo_container_at(pool, offset, PMO_LAYOUT_DICT, &container));
+    const pmo_table table = pmo_table_of(pool, container);
+    if (table.layout == PMO_LAYOUT_DICT && pmo_is_safe(pool, offset) &&
+        pmo_is_safe(pool, container->geometry.body) && counts_nothing(&table)) {
+        *pairs = table.capacity - table.used;
+        *heap = table.heap.capacity - table.heap.used;
+    }
+    return PMO_OK;
 }
 
 /* ---- deleting ---- */

@@ -82,7 +82,10 @@ class ObjectKeeper(TransactionKeeper):
             self.settle_rest()
             if self.handles.dead or self.handles.undead:
                 self.release_dead()
-        elif handle is not None and not state.implicit and id(handle) not in state.touched:
+            return
+        if state.gathered:
+            self.store_gathered(state)
+        if handle is not None and not state.implicit and id(handle) not in state.touched:
             state.touched[id(handle)] = handle
             handle._p_suspend(state.nothing)
 
@@ -99,6 +102,8 @@ class ObjectKeeper(TransactionKeeper):
         """
         if status == lib.PMO_FOREIGN_DEAD:
             self._bury_foreign()
+        elif status == lib.PMO_GROWN:
+            return
         elif status == lib.PMO_EPOISONED or (status == lib.PMO_EINVAL and handle is not None):
             self.raise_unless_usable()
             raise self._gone(handle)
@@ -258,6 +263,8 @@ class ObjectKeeper(TransactionKeeper):
 
     def forget_parent(self) -> None:
         """In a forked child: the pool is the parent's, and whoever held the lock is not here."""
+        if self.open_transaction is not None:
+            self.drop_gathered(self.open_transaction)
         TransactionKeeper.__init__(self)
         self.forked = True
         lib.pmo_leave_to_parent(self.ctx)
@@ -268,6 +275,7 @@ class ObjectKeeper(TransactionKeeper):
         self._ended.notify_all()
         self.drop_caches()
         if state is not None:
+            self.drop_gathered(state)
             for handle in state.touched.values():
                 handle._p_refresh()
 
@@ -311,9 +319,8 @@ class ObjectKeeper(TransactionKeeper):
         except BaseException:
             if own:
                 self.unwind(0)
-            elif self.open_transaction is not None:
-                self.open_transaction.doomed = True
-                lib.pmo_tx_doom(self.ctx)
+            else:
+                self.doom()
             raise
         finally:
             self._burying = False

@@ -86,10 +86,38 @@ class NoCache(dict):  # type: ignore[type-arg]
         pass
 
 
+class Gathering(NoCache):
+    """The cache of a handle whose changes are gathered, to be given to the core together.
+
+    So that nobody can tell: whatever else is done in the transaction makes the manager ``store``
+    them first, as it has to attend to everything that is no such change.
+    """
+
+    __slots__ = ()
+
+    def store(self, mm: TransactionKeeper) -> None:
+        """Give the changes to the core, and gather no more. The caller holds the lock."""
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """Forget the changes, and gather no more."""
+        raise NotImplementedError
+
+
 class OpenTransaction:
     """The state of the one transaction that a manager has open."""
 
-    __slots__ = ("depth", "doomed", "implicit", "left_at", "nothing", "task", "thread", "touched")
+    __slots__ = (
+        "depth",
+        "doomed",
+        "gathered",
+        "implicit",
+        "left_at",
+        "nothing",
+        "task",
+        "thread",
+        "touched",
+    )
 
     def __init__(self) -> None:
         self.depth = 1
@@ -104,6 +132,8 @@ class OpenTransaction:
         """The cache of those handles."""
         self.touched: dict[int, Any] = {}
         """id -> handle: those whose read caches are off until the end."""
+        self.gathered: dict[int, Gathering] = {}
+        """id -> changes that were not given to the core yet."""
 
     def check_owner(self) -> None:
         """Raise unless the caller is in the task that began the transaction.
@@ -331,9 +361,23 @@ class TransactionKeeper:
 
     def doom(self) -> None:
         """The open transaction can only be rolled back. Caller: holds the lock."""
-        if self.open_transaction is not None:
-            self.open_transaction.doomed = True
+        state = self.open_transaction
+        if state is not None:
+            state.doomed = True
+            self.drop_gathered(state)
             lib.pmo_tx_doom(self.ctx)
+
+    def store_gathered(self, state: OpenTransaction) -> None:
+        """Give the core the changes that it does not know of yet. Caller: holds the lock."""
+        while state.gathered:
+            for gathering in tuple(state.gathered.values()):
+                gathering.store(self)
+                state.gathered.pop(id(gathering), None)
+
+    def drop_gathered(self, state: OpenTransaction) -> None:
+        """Forget those changes: they are to be rolled back."""
+        while state.gathered:
+            state.gathered.popitem()[1].drop()
 
     def begin(self) -> None:
         """See Transaction.begin."""
@@ -377,8 +421,7 @@ class TransactionKeeper:
                     state.left_at = None
                     state.depth = depth
                     if failed:
-                        state.doomed = True
-                        lib.pmo_tx_doom(self.ctx)
+                        self.doom()
             elif state is None and lib.pmo_tx_is_open(self.ctx):
                 lib.pmo_tx_abort(self.ctx)
 
@@ -393,6 +436,7 @@ class TransactionKeeper:
                         "an inner transaction failed, so the whole transaction is rolled back"
                     )
                 return
+            self.store_gathered(state)
             status = self._end(lib.pmo_tx_commit)
             if status:
                 self.finish(status)
@@ -402,8 +446,7 @@ class TransactionKeeper:
         with self.lock:
             state = self.check_ending()
             if state.depth > 1:
-                state.doomed = True
-                lib.pmo_tx_doom(self.ctx)
+                self.doom()
                 state.depth -= 1
                 return
             status = self._end(lib.pmo_tx_abort)
@@ -435,6 +478,8 @@ class TransactionKeeper:
         status: int = 0
         self._unsettled = list(state.touched.values()) if state is not None else []
         try:
+            if state is not None:
+                self.drop_gathered(state)
             status = finish(self.ctx)
         finally:
             # Interrupted before the core's call, or refused by it: nothing is kept.

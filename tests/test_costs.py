@@ -206,7 +206,7 @@ def test_opening_waits_for_the_disk_once(tmp_path: Path, durability: str) -> Non
 
 
 def test_a_body_made_in_a_transaction_is_not_snapshotted(pool: Pool) -> None:
-    """10,000 insertions, one call each: the pieces of the redo and undo logs do not add up."""
+    """10,000 insertions: the pieces of the redo and undo logs do not add up."""
     table = pool.root
     with pool.transaction():
         table["first"] = 0
@@ -216,7 +216,8 @@ def test_a_body_made_in_a_transaction_is_not_snapshotted(pool: Pool) -> None:
                 table[f"name{i}"] = i
 
         spent = cost(pool, insert)
-    assert spent.calls == 10_000
+    # One for each until the storage has room for dozens, then one for as many as there is room for.
+    assert spent.calls < 250
     # Growing is a new body; before the first one there are a few snapshots of index slots.
     assert spent.allocations < 30
     assert spent.undo < 30 * 80 + 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
+from threading import get_ident
 from types import GenericAlias
 from typing import Any, ClassVar, NoReturn
 
@@ -18,6 +19,7 @@ from pmemobj.containers.base import (
     make_placeholder,
     same_value,
 )
+from pmemobj.containers.gathered import LEAST, MOST, GatheredPairs, gather
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import CACHED_KEYS, Page, StoredTable, put_simple
 from pmemobj.containers.views import (
@@ -29,6 +31,7 @@ from pmemobj.errors import DetachedObjectError
 from pmemobj.typetable import register_builtin
 
 _set_int = lib.pmo_table_set_int
+_GROWN = lib.PMO_GROWN
 COMPLETIONS = 1000  # keys offered to complete one
 
 __all__ = [
@@ -227,7 +230,30 @@ class PersistentDict(StoredTable):
                     else:
                         cache.pop(key, None)
                         self._p_renew(cache, key, value, moves, status)
-                if not status or mm.settled(status, self):
+                if not status:
+                    return
+                if status == _GROWN:
+                    gather(self)
+                    return
+                if mm.settled(status, self):
+                    return
+        else:
+            cache = self._p_cache
+            if (
+                type(cache) is GatheredPairs
+                and type(key) is str
+                and len(key) <= cache.longest
+                and key.isascii()
+                and ((type(value) is int and LEAST <= value <= MOST) or type(value) is float)
+                and get_ident() == cache.thread
+            ):
+                self._p_moves += 1
+                pairs = cache.open
+                if pairs is not None:
+                    pairs[key] = value  # nothing has come between
+                    if len(pairs) >= cache.room:
+                        with mm.lock:
+                            mm.attend(self)
                     return
         self._p_put(key, value)
 

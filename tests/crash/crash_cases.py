@@ -562,6 +562,18 @@ def enlarge_ring(pool: Any) -> None:
         ring.append([HEAPED])
 
 
+def gather_pairs(root: Any) -> None:
+    """Entries that the core gets together: some when another is deleted, some at the end."""
+    for name in ("one", "other"):
+        root[name] = dict.fromkeys(map(str, range(150)), 0.5)
+        root[name]["first"] = 1  # the storage grows: from here on there is room
+    one, other = root["one"], root["other"]
+    for i in range(6):
+        one[f"n{i}"], other["n"] = i, i / 2
+    del one["n3"]
+    one["n5"] = other["149"] = -1
+
+
 POOL_CASES = [
     PoolCase("root replaced", library, set_root(lambda: {"new": [1, [HEAPED], BLOB]})),
     PoolCase("root replaced large", lambda: [[i, [HEAPED]] for i in range(16)], set_root(list)),
@@ -597,6 +609,7 @@ POOL_CASES = [
             lambda root: root["more"].clear(),
         ),
     ),
+    PoolCase("transaction gathering", library, transact(gather_pairs)),
     PoolCase("transaction moving", library, transact(move_between)),
     PoolCase("transaction refilling holes", nothing, transact(refill_holes), holed_tables),
     PoolCase("transaction refilling emptied", nothing, transact(refill_emptied), holed_tables),

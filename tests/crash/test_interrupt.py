@@ -84,6 +84,7 @@ EXHAUSTIVE = [
     "first list of a class",
     "nested transactions",
     "transaction moving",
+    "transaction gathering",
     "custom store nested",
     "custom death",
 ]
