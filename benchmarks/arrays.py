@@ -7,6 +7,7 @@ the arrays.
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -16,10 +17,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import printed_by
+from benchmarks.processes import printed_by, seconds
 
 MIB = 1 << 20
 SIZE_NAME = "PMEMOBJ_BENCH_ARRAY_MIB"
@@ -51,12 +53,6 @@ def run_array(name: str, directory: Path) -> float:
     return float(json.loads(found))
 
 
-def timed(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def numbers() -> Any:
     import numpy
 
@@ -78,9 +74,9 @@ def pool_in(directory: Path, durability: str = "process", size: int = 0) -> Any:
 def stored(directory: Path, durability: str) -> float:
     array = numbers()
     pool = pool_in(directory, durability)
-    seconds = timed(lambda: pool.root.__setitem__("a", array))
+    taken = seconds(lambda: pool.root.__setitem__("a", array))
     pool.mm.abandon()
-    return seconds
+    return taken
 
 
 @measure("array-store-pmemobj")
@@ -103,7 +99,7 @@ def saved(directory: Path, write: Callable[[Any, Any], Any], sync: bool = False)
                 file.flush()
                 os.fsync(file.fileno())
 
-    return timed(save)
+    return seconds(save)
 
 
 @measure("array-store-save")
@@ -125,18 +121,13 @@ def store_pickle(directory: Path) -> float:
     return saved(directory, lambda file, array: pickle.dump(array, file, 5))
 
 
-@measure("array-store-joblib")
-def store_joblib(directory: Path) -> float:
-    import joblib
-
-    return saved(directory, lambda file, array: joblib.dump(array, file))
+def store_dumped(pickler: str, directory: Path) -> float:
+    dump = importlib.import_module(pickler).dump
+    return saved(directory, lambda file, array: dump(array, file))
 
 
-@measure("array-store-dill")
-def store_dill(directory: Path) -> float:
-    import dill
-
-    return saved(directory, lambda file, array: dill.dump(array, file))
+for name in ("joblib", "dill"):
+    measure(f"array-store-{name}")(partial(store_dumped, name))
 
 
 # ---- finding it again ----
@@ -174,14 +165,14 @@ def open_ours(directory: Path) -> float:
 
     import pmemobj  # noqa: F401
 
-    return timed(lambda: one_of_ours(directory))
+    return seconds(lambda: one_of_ours(directory))
 
 
 @measure("array-open-save", prepare_save)
 def open_save(directory: Path) -> float:
     import numpy
 
-    return timed(lambda: numpy.load(directory / "file.npy", mmap_mode="r")[12345])
+    return seconds(lambda: numpy.load(directory / "file.npy", mmap_mode="r")[12345])
 
 
 @measure("array-open-pickle", prepare_pickle)
@@ -192,7 +183,7 @@ def open_pickle(directory: Path) -> float:
         with open(directory / "file", "rb") as file:
             pickle.load(file)[12345]
 
-    return timed(read)
+    return seconds(read)
 
 
 @measure("array-memory-pmemobj", prepare_ours)
@@ -269,7 +260,7 @@ def mean_after(read: Callable[[], Any]) -> float:
 
     import pmemobj  # noqa: F401
 
-    return timed(lambda: read()["value"].mean())
+    return seconds(lambda: read()["value"].mean())
 
 
 def frame_in_pool(directory: Path) -> float:
@@ -349,12 +340,13 @@ def workspace_ours(directory: Path) -> float:
         for number in range(1000):
             pool.root["epoch"] = number
 
-    seconds = timed(change) / 1000
+    taken = seconds(change) / 1000
     pool.mm.abandon()
-    return seconds
+    return taken
 
 
-def dumped(directory: Path, dump: Callable[[Any, Any], Any]) -> float:
+def dumped(pickler: str, directory: Path) -> float:
+    dump = importlib.import_module(pickler).dump
     variables = workspace()
     variables["epoch"] = 1  # type: ignore[assignment]
 
@@ -363,21 +355,11 @@ def dumped(directory: Path, dump: Callable[[Any, Any], Any]) -> float:
             dump(variables, file)
         os.replace(directory / "new", directory / "file")
 
-    return timed(save)
+    return seconds(save)
 
 
-@measure("workspace-dill")
-def workspace_dill(directory: Path) -> float:
-    import dill
-
-    return dumped(directory, dill.dump)
-
-
-@measure("workspace-joblib")
-def workspace_joblib(directory: Path) -> float:
-    import joblib
-
-    return dumped(directory, joblib.dump)
+for name in ("joblib", "dill"):
+    measure(f"workspace-{name}")(partial(dumped, name))
 
 
 @measure("workspace-store")
@@ -392,7 +374,7 @@ def workspace_store(directory: Path) -> float:
     shell.user_ns["variables"] = workspace()
     with redirect_stdout(io.StringIO()):
         shell.run_line_magic("load_ext", "storemagic")
-        return timed(lambda: shell.run_line_magic("store", "variables"))
+        return seconds(lambda: shell.run_line_magic("store", "variables"))
 
 
 @measure("workspace-diskcache")
@@ -407,7 +389,7 @@ def workspace_diskcache(directory: Path) -> float:
         for number in range(200):
             cache["epoch"] = number
 
-    return timed(change) / 200
+    return seconds(change) / 200
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from benchmarks.works import run_work
 
 __all__ = ["GROUPS"]
 
+NOBODY: dict[str, str] = {}
 WHOLE = ("pickle", "dill")  # every change writes the whole variable again
 
 
@@ -297,14 +298,23 @@ COLLECTION = (
 def of_arrays(
     name: str,
     title: str,
-    contenders: tuple[tuple[str, str, Role], ...],
+    peers: dict[str, str] = NOBODY,
+    aside: dict[str, str] = NOBODY,
     must: float | None = None,
     limit: float | None = None,
     unit: str = "seconds",
 ) -> Group:
-    """Large data, ours first."""
-    made = [Contender(words, partial(run_array, word), role) for word, words, role in contenders]
-    return Group(name, title, tuple(made), must, limit=limit, unit=unit, quick=False)
+    """Large data: ours, and others with their titles, by what follows the group's name."""
+
+    def contender(word: str, words: str, role: Role) -> Contender:
+        return Contender(words, partial(run_array, f"{name}-{word}"), role)
+
+    contenders = (
+        contender("pmemobj", "pmemobj", Role.OURS),
+        *(contender(*one, Role.PEER) for one in peers.items()),
+        *(contender(*one, Role.ASIDE) for one in aside.items()),
+    )
+    return Group(name, title, contenders, must, limit=limit, unit=unit, quick=False)
 
 
 _AMOUNT = f"{SIZE // MIB:,} MiB of float64"
@@ -312,72 +322,50 @@ ARRAYS = (
     of_arrays(
         "array-store",
         f"storing {_AMOUNT}, committed",
-        (
-            ("array-store-pmemobj", "pmemobj", Role.OURS),
-            ("array-store-save", "numpy.save", Role.PEER),
-            ("array-store-pickle", "pickle.dump", Role.ASIDE),
-            ("array-store-joblib", "joblib.dump", Role.ASIDE),
-            ("array-store-dill", "dill.dump", Role.ASIDE),
-        ),
+        {"save": "numpy.save"},
+        {"pickle": "pickle.dump", "joblib": "joblib.dump", "dill": "dill.dump"},
         must=1.3,
     ),
     of_arrays(
         "array-store-power",
         f"storing {_AMOUNT}, on the disk",
-        (
-            ("array-store-power-pmemobj", "pmemobj", Role.OURS),
-            ("array-store-power-save", "numpy.save, fsync", Role.PEER),
-        ),
+        {"save": "numpy.save, fsync"},
         must=1.3,
     ),
     of_arrays(
         "array-open",
         f"opening, and one element of {_AMOUNT}",
-        (
-            ("array-open-pmemobj", "pmemobj", Role.OURS),
-            ("array-open-save", "numpy.load, mapped", Role.ASIDE),
-            ("array-open-pickle", "pickle.load", Role.ASIDE),
-        ),
+        aside={"save": "numpy.load, mapped", "pickle": "pickle.load"},
         limit=0.015,
     ),
     of_arrays(
         "array-memory",
         f"memory that opening and one element of {_AMOUNT} take",
-        (("array-memory-pmemobj", "pmemobj", Role.OURS),),
         limit=SIZE / 100,
         unit=BYTES,
     ),
     of_arrays(
         "array-update",
         f"a committed change of 1 MiB in {_AMOUNT}",
-        (
-            ("array-update-pmemobj", "pmemobj", Role.OURS),
-            ("array-update-memcpy", "the same in ordinary memory", Role.PEER),
-            ("array-update-memmap", "numpy.memmap, not atomic", Role.ASIDE),
-        ),
+        {"memcpy": "the same in ordinary memory"},
+        {"memmap": "numpy.memmap, not atomic"},
         must=2.0,
     ),
     of_arrays(
         "frame-mean",
         "a stored frame's mean of one column, in a new process",
-        (
-            ("frame-mean-pmemobj", "pmemobj", Role.OURS),
-            ("frame-mean-arrow", "Arrow IPC, mapped", Role.PEER),
-            ("frame-mean-parquet", "Parquet", Role.PEER),
-            ("frame-mean-pickle", "pickle", Role.PEER),
-        ),
+        {"arrow": "Arrow IPC, mapped", "parquet": "Parquet", "pickle": "pickle"},
         must=1.0,
     ),
     of_arrays(
         "workspace",
         f"one small change beside {_AMOUNT} that stay",
-        (
-            ("workspace-pmemobj", "pmemobj", Role.OURS),
-            ("workspace-diskcache", "diskcache, a key each", Role.PEER),
-            ("workspace-joblib", "joblib.dump of it all", Role.ASIDE),
-            ("workspace-dill", "dill.dump of it all", Role.ASIDE),
-            ("workspace-store", "%store of it all", Role.ASIDE),
-        ),
+        {"diskcache": "diskcache, a key each"},
+        {
+            "joblib": "joblib.dump of it all",
+            "dill": "dill.dump of it all",
+            "store": "%store of it all",
+        },
     ),
 )
 

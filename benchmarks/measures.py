@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import printed_by
+from benchmarks.processes import printed_by, seconds
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -156,9 +156,9 @@ def opened(directory: Path, size: int, content: Any) -> float:
 
     start = time.perf_counter()
     pool = pmemobj.open(path)
-    seconds = time.perf_counter() - start
+    taken = time.perf_counter() - start
     pool.close()
-    return seconds
+    return taken
 
 
 @measure("open-64MiB")
@@ -214,9 +214,7 @@ def display_list(directory: Path) -> float:
 
 
 def started(statement: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", statement], check=True)
-    return time.perf_counter() - start
+    return seconds(lambda: subprocess.run([sys.executable, "-c", statement], check=True))
 
 
 @measure("start-python")

@@ -1,9 +1,12 @@
-"""Each measurement in a process of its own."""
+"""Each measurement in a process of its own, and what it measures with there."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 
 def printed_by(module: str, *words: object) -> str:
@@ -13,3 +16,10 @@ def printed_by(module: str, *words: object) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"{module} {' '.join(map(str, words))} failed:\n{done.stderr}")
     return done.stdout
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start

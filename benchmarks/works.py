@@ -15,10 +15,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import printed_by
+from benchmarks.processes import printed_by, seconds
 from benchmarks.stores import POWER, STORES, Store, store_class
 from benchmarks.stores.base import Value
 
@@ -59,12 +60,6 @@ def run_work(name: str, store_name: str, safety: str, directory: Path) -> float:
     if chosen.prepare is not None:
         printed_by("works", "prepare", name, store_name, safety, directory)
     return float(printed_by("works", "run", name, store_name, safety, directory))
-
-
-def seconds(action: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 def singles(store: Store) -> int:
@@ -152,58 +147,48 @@ def together(store: Store) -> float:
 # ---- building ------------------------------------------------------------------------------
 
 
-def building(store: Store, value: Any) -> float:
+def building(make: Callable[[], Any], store: Store) -> float:
+    value = make()
     return seconds(lambda: store.save("built", value))
 
 
-@work("build-ints")
-def build_ints(store: Store) -> float:
-    return building(store, list(range(ELEMENTS)))
-
-
-@work("build-strings")
-def build_strings(store: Store) -> float:
-    return building(store, words(ELEMENTS, 8))
-
-
-@work("build-floats")
-def build_floats(store: Store) -> float:
-    return building(store, floats())
-
-
-@work("build-records")
-def build_records(store: Store) -> float:
-    return building(store, records())
+BUILT: dict[str, Callable[[], Any]] = {
+    "ints": lambda: list(range(ELEMENTS)),
+    "strings": lambda: words(ELEMENTS, 8),
+    "floats": floats,
+    "records": records,
+}
+WORKS.update({f"build-{what}": Work(partial(building, make)) for what, make in BUILT.items()})
 
 
 # ---- reading -------------------------------------------------------------------------------
+
+
+def reading(read: Callable[[list[Any]], None], wanted: list[Any]) -> float:
+    read(wanted)
+    many = wanted * (READS // KEYS)
+    return seconds(lambda: read(many)) / len(many)
 
 
 @work("get")
 def get(store: Store) -> float:
     keys = names(KEYS)
     store.insert(keys, list(range(KEYS)))
-    store.get(keys)
-    many = keys * (READS // KEYS)
-    return seconds(lambda: store.get(many)) / len(many)
+    return reading(store.get, keys)
 
 
 @work("contains")
 def contains(store: Store) -> float:
     keys = names(KEYS)
     store.insert(keys, list(range(KEYS)))
-    store.contains(keys)
-    many = keys * (READS // KEYS)
-    return seconds(lambda: store.contains(many)) / len(many)
+    return reading(store.contains, keys)
 
 
 @work("index")
 def index(store: Store) -> float:
     positions = list(range(KEYS))
     store.append(positions)
-    store.index(positions)
-    many = positions * (READS // KEYS)
-    return seconds(lambda: store.index(many)) / len(many)
+    return reading(store.index, positions)
 
 
 @work("iterate")
@@ -296,35 +281,23 @@ def survival(store: Store) -> float:
 # ---- bytes ----------------------------------------------------------------------------------
 
 
-def bytes_per_element(store: Store, value: Any) -> float:
+def bytes_per_element(make: Callable[[], Any], store: Store) -> float:
+    value = make()
     before = store.size()
     store.save("kept", value)
     return (store.size() - before) / len(value)
 
 
-@work("bytes-int")
-def bytes_int(store: Store) -> float:
-    return bytes_per_element(store, ints())
-
-
-@work("bytes-str8")
-def bytes_str8(store: Store) -> float:
-    return bytes_per_element(store, words(ELEMENTS, 8))
-
-
-@work("bytes-str40")
-def bytes_str40(store: Store) -> float:
-    return bytes_per_element(store, words(ELEMENTS, 40))
-
-
-@work("bytes-pair")
-def bytes_pair(store: Store) -> float:
-    return bytes_per_element(store, floats())
-
-
-@work("bytes-record")
-def bytes_record(store: Store) -> float:
-    return bytes_per_element(store, records())
+KEPT: dict[str, Callable[[], Any]] = {
+    "int": ints,
+    "str8": lambda: words(ELEMENTS, 8),
+    "str40": lambda: words(ELEMENTS, 40),
+    "pair": floats,
+    "record": records,
+}
+WORKS.update(
+    {f"bytes-{what}": Work(partial(bytes_per_element, make)) for what, make in KEPT.items()}
+)
 
 
 # ---- collection ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.stores.base import CRASH, POWER, Store, Value
+from benchmarks.stores.base import CRASH, POWER, Store, Value, walked
 
 
 def column(value: Any) -> Any:
@@ -92,11 +92,8 @@ class SqliteStore(Store):
             pass
 
     def walk(self, name: str) -> int:
-        total = 0
-        for (value,) in self.connection.execute(f'select value from "{name}"'):
-            record = pickle.loads(value)
-            total += len(record["name"]) + len(record["address"]["city"])
-        return total
+        rows = self.connection.execute(f'select value from "{name}"')
+        return walked(pickle.loads(value) for (value,) in rows)
 
     def size(self) -> int:
         self.connection.execute("pragma wal_checkpoint(truncate)")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import lmdb
 
-from benchmarks.stores.base import CRASH, POWER, Store, Value
+from benchmarks.stores.base import CRASH, POWER, Store, Value, walked
 
 RESERVED = 8 << 30
 NUMBER = struct.Struct("<q")
@@ -126,13 +126,10 @@ class LmdbStore(Store):
                 unpack(value)[0]
 
     def walk(self, name: str) -> int:
-        total = 0
         database = self.environment.open_db(name.encode())
         with self.environment.begin(db=database) as transaction:
-            for value in transaction.cursor().iternext(keys=False, values=True):
-                record = pickle.loads(value)
-                total += len(record["name"]) + len(record["address"]["city"])
-        return total
+            values = transaction.cursor().iternext(keys=False, values=True)
+            return walked(map(pickle.loads, values))
 
     def size(self) -> int:
         pages = self.environment.info()["last_pgno"] + 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.stores.base import CRASH, POWER, Store, Value
+from benchmarks.stores.base import CRASH, POWER, Store, Value, walked
 
 
 class PickleStore(Store):
@@ -21,7 +22,7 @@ class PickleStore(Store):
     module = "pickle"
 
     def open(self) -> None:
-        self.library = __import__(self.module)
+        self.pickler = importlib.import_module(self.module)
         self.map: dict[str, Value] = {}
         self.list: list[int] = []
 
@@ -31,7 +32,7 @@ class PickleStore(Store):
     def _write(self, name: str, value: Any) -> None:
         draft = self.directory / f"{name}.new"
         with draft.open("wb") as file:
-            self.library.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
+            self.pickler.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
             if self.safety == POWER:
                 file.flush()
                 os.fsync(file.fileno())
@@ -39,7 +40,7 @@ class PickleStore(Store):
 
     def _load(self, name: str) -> Any:
         with (self.directory / name).open("rb") as file:
-            return self.library.load(file)
+            return self.pickler.load(file)
 
     def insert(self, keys: Sequence[str], values: Sequence[Value]) -> None:
         for key, value in zip(keys, values, strict=True):
@@ -63,10 +64,7 @@ class PickleStore(Store):
         return len(self._load("map"))
 
     def walk(self, name: str) -> int:
-        total = 0
-        for record in self._load(name):
-            total += len(record["name"]) + len(record["address"]["city"])
-        return total
+        return walked(self._load(name))
 
     def size(self) -> int:
         return sum(file.stat().st_size for file in self.directory.iterdir())

@@ -15,7 +15,7 @@ from BTrees.OOBTree import OOBTree
 from persistent.list import PersistentList
 from persistent.mapping import PersistentMapping
 
-from benchmarks.stores.base import CRASH, POWER, Store, Value
+from benchmarks.stores.base import CRASH, POWER, Store, Value, walked
 
 
 class ZodbStore(Store):
@@ -95,10 +95,7 @@ class ZodbStore(Store):
             pass
 
     def walk(self, name: str) -> int:
-        total = 0
-        for record in self.root[name]:
-            total += len(record["name"]) + len(record["address"]["city"])
-        return total
+        return walked(self.root[name])
 
     def size(self) -> int:
         return os.stat(self.path).st_size

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pmemobj
-from benchmarks.stores.base import CRASH, POWER, ListStore, Value
+from benchmarks.stores.base import CRASH, POWER, ListStore, Value, walked
 from pmemobj.report import pool_info
 
 RESERVED = 4 << 30
@@ -51,10 +51,7 @@ class PoolStore(ListStore):
             pass
 
     def walk(self, name: str) -> int:
-        total = 0
-        for record in self.root[name]:
-            total += len(record["name"]) + len(record["address"]["city"])
-        return total
+        return walked(self.root[name])
 
     def size(self) -> int:
         return pool_info(self.pool).used
