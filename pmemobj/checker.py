@@ -111,9 +111,7 @@ def check(
         return check_file(locate(path), allow_pickle, told)
 
 
-def check_file(
-    file: PoolFile, allow_pickle: bool | None = False, progress: Progress | None = None
-) -> CheckReport:
+def check_file(file: PoolFile, allow_pickle: bool | None, progress: Progress | None) -> CheckReport:
     """See check. *allow_pickle* None: if the pool says that this user made it."""
     started = time.perf_counter()
     scratch = Scratch(file)

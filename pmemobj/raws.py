@@ -17,8 +17,6 @@ from pmemobj.errors import InvalidArgumentError
 from pmemobj.kinds import register_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pmemobj.manager import MemoryManager
 
 __all__ = ["RawBytes"]
@@ -165,11 +163,6 @@ def _load(mm: MemoryManager, offset: int) -> RawBytes:
     if raw.sealed:
         _sealed_of(mm)[raw.address] = raw
     return raw
-
-
-def load_raws(mm: MemoryManager, offsets: Iterable[int]) -> list[RawBytes]:
-    """The handles of several raws."""
-    return [mm.resurrect_offset(offset) for offset in offsets]
 
 
 register_kind(lib.PMO_TYPE_RAW, _load)

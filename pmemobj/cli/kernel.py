@@ -145,9 +145,9 @@ class Kernel:
         """SIGKILL: the process gets no chance to do anything."""
         os.kill(self.pid, signal.SIGKILL)
 
-    def wait_dead(self, timeout: float = 10.0) -> None:
+    def wait_dead(self) -> None:
         """Wait until the killed process is gone."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + 10.0
         while self.alive and time.monotonic() < deadline:
             time.sleep(0.005)
 
