@@ -12,11 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from traitlets import TraitError
 
 from pmemobj.display.settings import settings as display_settings
 from pmemobj.jupyter.completion import Completion
-from pmemobj.jupyter.configuration import PmemMagics
+from pmemobj.jupyter.configuration import PmemMagics, configured
 from pmemobj.jupyter.pools import PoolMagics
 from pmemobj.jupyter.progress import Bars
 from pmemobj.jupyter.transactions import TransactionMagics
@@ -81,11 +80,10 @@ class _Loaded:
 
 
 def _settings_of(shell: Any) -> PmemMagics:
-    try:
-        return PmemMagics(parent=shell)
-    except TraitError as error:
-        shell.show_usage_error(f"c.PmemMagics: {error}; the defaults are in force")
-        return PmemMagics()
+    settings, refused = configured(shell.config)
+    for why in refused:
+        shell.show_usage_error(f"{why}; its default is in force")
+    return settings
 
 
 _loaded: dict[int, _Loaded] = {}

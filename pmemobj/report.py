@@ -363,9 +363,9 @@ def transaction_summary(info: TransactionInfo) -> Summary:
 def _undone(changes: Changes) -> list[Fact]:
     facts = []
     for label, names in (
-        ("made, gone", changes.added),
-        ("deleted, back", changes.removed),
-        ("changed, as before", changes.changed),
+        ("removed again", changes.added),
+        ("brought back", changes.removed),
+        ("set back", changes.changed),
     ):
         if names:
             shown = ", ".join(printable(name) for name in names[:_NAMES])

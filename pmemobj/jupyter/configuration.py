@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from traitlets import Bool, Enum, Int, List, TraitError, Unicode, validate
-from traitlets.config import Configurable
+from traitlets.config import Config, Configurable
 
 from pmemobj.jupyter.usage import checked_variable, parse_size
 
-__all__ = ["DURABILITIES", "PmemMagics"]
+__all__ = ["DURABILITIES", "PmemMagics", "configured"]
 
 DURABILITIES = ("auto", "process", "power")
 
@@ -68,3 +68,19 @@ class PmemMagics(Configurable):
             return checked_variable("workspace", name)
         except Exception as error:
             raise TraitError(str(error)) from None
+
+
+def configured(config: Config) -> tuple[PmemMagics, list[str]]:
+    """The settings that *config* asks for, and why some of its values were refused.
+
+    These are taken out of it: ``%config`` leaves there what it then refuses.
+    """
+    refused = []
+    section = config.get(PmemMagics.__name__, {})
+    for name, value in list(section.items()):
+        try:
+            PmemMagics(config=Config({PmemMagics.__name__: {name: value}}))
+        except TraitError as error:
+            refused.append(f"c.PmemMagics.{name} = {value!r}: {str(error).rstrip('.')}")
+            del section[name]
+    return PmemMagics(config=config), refused

@@ -17,6 +17,7 @@ from traitlets import Undefined
 from traitlets.config import Config
 
 import pmemobj
+from pmemobj.display.settings import settings as display_settings
 from pmemobj.jupyter.configuration import PmemMagics
 from pmemobj.jupyter.pools import PoolMagics
 from pmemobj.jupyter.session import SESSION
@@ -199,6 +200,17 @@ def test_reload_and_unload(shell):
     assert shell.names["ws"].x == 1
 
 
+def test_a_refused_setting_is_told_once_and_spoils_no_other(shell):
+    shell.good("%config PmemMagics.max_rows = 7")
+    shell.run("%config PmemMagics.durability = 'much'")
+    shell.run("%config PmemMagics.workspace = 'a b'")
+    seen = shell.run("%reload_ext pmemobj")
+    assert "c.PmemMagics.durability = 'much'" in seen
+    assert "c.PmemMagics.workspace = 'a b': " in seen
+    assert (display_settings.max_rows, shell.run("%reload_ext pmemobj")) == (7, "")
+    shell.good("%config PmemMagics.max_rows = 50", "%pmem_open t.pool", "ws.x = 1")
+
+
 def test_names_with_quotes_and_home(shell, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     shell.good("%pmem_open '~/with space.pool'")
@@ -337,9 +349,9 @@ def test_a_failed_cell_says_what_was_undone(shell):
     )
     facts = dict(line.split("  ", 1) for line in seen.splitlines() if "  " in line)
     told = {label.strip(): words.strip() for label, words in facts.items()}
-    assert told["made, gone"] == "new_"
-    assert told["deleted, back"] == "gone"
-    assert told["changed, as before"] == "old, list_"
+    assert told["removed again"] == "new_"
+    assert told["brought back"] == "gone"
+    assert told["set back"] == "old, list_"
     assert told["inside of them"].startswith("1 object")
     assert dict(shell.names["ws"].items()) == {"kept": 1, "gone": 2, "old": 3, "list_": [[1]]}
 
