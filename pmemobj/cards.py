@@ -26,6 +26,8 @@ __all__ = ["CARDS", "Card"]
 
 _NUMBERS = {"f": "float", "i": "int", "u": "uint", "c": "complex", "b": "bool", "M": "datetime64"}
 
+_UNREAD = "What is in it is shown once {} is imported."
+
 _VIEWED = Badge("zero-copy", "good", "Read where it lies in the pool: nothing of it is copied.")
 
 
@@ -104,7 +106,7 @@ def _array(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:
             facts=tuple(told),
             tables=tables,
             shape=shape,
-            empty="" if tables else "no elements",
+            empty="no elements" if 0 in shape else _UNREAD.format("numpy"),
         )
 
     text = f"{words}, {_times(shape)}"
@@ -132,12 +134,15 @@ def _pickled(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:
         ]
         found: tuple[Fact, ...] = ()
         tables: tuple[Table, ...] = ()
-        if library in sys.modules and manager.allow_pickle:
+        notes: tuple[str, ...] = ()
+        if library not in sys.modules:
+            notes = (_UNREAD.format(printable(library)),)
+        elif manager.allow_pickle:
             try:
                 found, tables = contents(manager.resurrect_offset(facts.offset))
             except Exception as error:  # strangers' code, and only for a look
                 told.append(Fact("cannot be shown", type(error).__name__))
-        return Summary(name, badges=(_VIEWED,), facts=(*found, *told), tables=tables)
+        return Summary(name, badges=(_VIEWED,), facts=(*found, *told), tables=tables, notes=notes)
 
     text = f"{printable(library)} {name}, {buffers}"
     return Card(name, clip(text, 120), "", amount, detail)

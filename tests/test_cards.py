@@ -175,14 +175,18 @@ def test_no_library_is_loaded_for_a_look(pool: Any, tmp_path: Any) -> None:
     program = f"""
 import sys, pmemobj
 from pmemobj.describe import variables
+from pmemobj.display import text
 with pmemobj.open({str(tmp_path / "test.pmem")!r}) as pool:
     for row in variables(pool.mm).table.rows:
         print(row.cells[1], row.cells[-1].text)
+        print(text.render(row.cells[-1].nested).splitlines()[-1])
 assert "numpy" not in sys.modules and "pandas" not in sys.modules
 """
     assert processes.run(program).splitlines() == [
         "PersistentArray int64, 100",
+        "What is in it is shown once numpy is imported.",
         "DataFrame pandas DataFrame, 1 buffer",
+        "What is in it is shown once pandas is imported.",
     ]
 
 
