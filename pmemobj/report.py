@@ -243,8 +243,9 @@ def _meter(info: PoolInfo) -> Meter:
     sparse = info.size - max(written, info.used)
     parts = (Part("used", info.used), Part("free, on disk" if sparse else "free", idle, "plain"))
     share = percent(info.used / info.size) if info.size else ""
-    grows = ", grows as needed" if info.elastic else ""
-    caption = f"{share or '<1%'} of {size(info.size)} used{grows}"
+    caption = f"{share or '<1%'} of {size(info.size)} used"
+    if info.elastic:  # a share of what grows tells nothing
+        caption = f"{size(info.size)} so far, grows as needed"
     return Meter(parts, info.size, caption, "free, takes no disk yet")
 
 
