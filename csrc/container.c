@@ -8,17 +8,6 @@ int pmo_container_layout(const pmo_pool *pool, const pmo_container *container) {
     return pmo_layout_of(pool, container->head.type);
 }
 
-uint64_t pmo_stride(int layout) {
-    switch (layout) {
-    case PMO_LAYOUT_DICT:
-        return sizeof(pmo_dict_entry);
-    case PMO_LAYOUT_SET:
-        return sizeof(pmo_set_entry);
-    default:
-        return sizeof(pmo_cell);
-    }
-}
-
 uint64_t pmo_body_bytes(const pmo_geometry *geometry, int layout) {
     return geometry->capacity * pmo_stride(layout) + geometry->index_slots * sizeof(uint32_t) +
            geometry->heap_capacity;

@@ -610,7 +610,11 @@ int pmo_cell_make_keyed(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t nu
 
 int pmo_container_layout(const pmo_pool *pool, const pmo_container *container);
 /* Bytes of one element: 16, 24 or 40. */
-uint64_t pmo_stride(int layout);
+static inline uint64_t pmo_stride(int layout) {
+    return layout == PMO_LAYOUT_DICT  ? sizeof(pmo_dict_entry)
+           : layout == PMO_LAYOUT_SET ? sizeof(pmo_set_entry)
+                                      : sizeof(pmo_cell);
+}
 static inline char *pmo_elements(const pmo_pool *pool, const pmo_container *container) {
     return container->geometry.body ? pool->base + container->geometry.body : NULL;
 }
