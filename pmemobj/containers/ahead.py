@@ -7,6 +7,7 @@ read ahead is a Watched, and every change adds to that count before it enters th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["Ahead", "Watched"]
@@ -17,7 +18,7 @@ class Ahead:
 
     __slots__ = ("given", "taken", "total")
 
-    def __init__(self, values: list[Any]) -> None:
+    def __init__(self, values: Sequence[Any]) -> None:
         self.given = iter(values)
         """Who iterates over the run takes its elements from here."""
         self.taken: list[Any] = []

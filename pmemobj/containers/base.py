@@ -23,7 +23,7 @@ change adds to it before it enters the core, with the lock or with the claim of 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
@@ -326,7 +326,7 @@ class Stored:
             if self._p_moves == moves:  # the last: from here on nothing can come between
                 self._p_cache[key] = value
 
-    def _p_watch(self, values: list[Any], moves: int) -> Ahead:
+    def _p_watch(self, values: Sequence[Any], moves: int) -> Ahead:
         """What was read when ``_p_moves`` was *moves* is given out until something changes.
 
         The caller holds the lock and has entered the core since it took it; it calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -95,20 +95,31 @@ class StoredSequence(Stored):
                 self._p_remember(index, value, size, moves)
         return value
 
-    def _p_read(self, start: int, limit: int, inner: bool = False) -> list[Any]:
-        """Up to *limit* elements from *start* on; empty only at the end.
+    def _p_read(self, start: int, limit: int) -> list[Any]:
+        """Up to *limit* elements from *start* on; empty only at the end."""
+        mm = self._p_mm
+        with mm.lock:
+            return mm.read_batch(self._p_read_batch(start, limit))
+
+    def _p_read_run(self, start: int, limit: int, inner: bool) -> Sequence[Any]:
+        """As _p_read, to be gone through once.
 
         *inner*: of those that are containers, the containers in them are wanted too.
         """
         mm = self._p_mm
         with mm.lock:
-            if mm.attention:
-                mm.attend()
-            batch = ffi.new(BATCH)
-            status = lib.pmo_sequence_read(mm.ctx, self._p_off, start, limit, batch)
-            if status:
-                mm.finish(status, self)
-            return mm.read_batch(batch, inner)
+            return mm.read_run(self._p_read_batch(start, limit), inner)
+
+    def _p_read_batch(self, start: int, limit: int) -> Any:
+        """A ``pmo_batch *`` of elements. Caller: holds the lock."""
+        mm = self._p_mm
+        if mm.attention:
+            mm.attend()
+        batch = ffi.new(BATCH)
+        status = lib.pmo_sequence_read(mm.ctx, self._p_off, start, limit, batch)
+        if status:
+            mm.finish(status, self)
+        return batch
 
     def _p_range(self, start: int, stop: int) -> list[Any]:
         """The elements from *start* to before *stop*, read as one consistent run."""
@@ -158,7 +169,7 @@ class StoredSequence(Stored):
         while place < stop:
             with self._p_mm.lock:
                 moves = self._p_moves
-                values = self._p_read(place, min(limit, stop - place), inner)
+                values = self._p_read_run(place, min(limit, stop - place), inner)
                 if not values:
                     return
                 ahead = self._p_watch(values, moves)
