@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,20 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 POOL_SIZE = 32 * 1024 * 1024
+
+MEMORY = Path("/dev/shm")
+ROOM = 8 << 30
+"""Bytes free there, with which the tests' files are kept in memory."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Thousands of pools are made: in memory, where there is room, so that no disk is waited for.
+
+    ``--basetemp`` or ``PYTEST_DEBUG_TEMPROOT`` names another place.
+    """
+    if config.getoption("basetemp") is None and os.access(MEMORY, os.W_OK):
+        if shutil.disk_usage(MEMORY).free > ROOM:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -201,19 +201,19 @@ def test_any_interrupt_leaves_before_or_after(
         gc.collect()
         restored = fill()
         restored["log"] = np.append(restored["log"], 0)
-        change_plainly(change, restored)
+        change_plainly(path.with_name("plainly.pmem"), change, restored)
         assert after == canonical(restored)
     with pmemobj.open(path) as pool:  # what an interrupt left pinned went with its session
         assert inspect(pool, garbage=0) == after
 
 
-def change_plainly(change: Callable[[Any], None], root: dict[str, Any]) -> None:
+def change_plainly(path: Path, change: Callable[[Any], None], root: dict[str, Any]) -> None:
     """What the change makes of a pool that was never interrupted."""
-    with pmemobj.create(Path("/dev/shm") / "plainly.pmem", POOL_SIZE) as pool:
+    with pmemobj.create(path, POOL_SIZE) as pool:
         pool.root = dict(root)
         change(pool.root)
         plain = pmemobj.plain(pool.root)
-    (Path("/dev/shm") / "plainly.pmem").unlink()
+    path.unlink()
     root.clear()
     root.update(plain)
 
