@@ -32,9 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     ``--basetemp`` or ``PYTEST_DEBUG_TEMPROOT`` names another place.
     """
-    if config.getoption("basetemp") is None and os.access(MEMORY, os.W_OK):
-        if shutil.disk_usage(MEMORY).free > ROOM:
-            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    named = config.getoption("basetemp") is not None
+    if not named and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="module", autouse=True)

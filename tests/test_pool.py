@@ -12,6 +12,7 @@ import signal
 import stat
 import struct
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -786,17 +787,20 @@ RUN_TIME = 8192
 """Bytes at the start in which libpmemobj keeps pointers, which it resets after the last write."""
 
 
-def require_disk(path: Path) -> None:
-    """Skip the test where nothing is ever written to a disk."""
-    name = subprocess.run(
-        ["stat", "-f", "-c", "%T", path],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-    ).stdout
-    if name.strip() in ("tmpfs", "ramfs", "overlayfs"):
-        pytest.skip(f"{name.strip()} has no disk of its own")
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A directory on a disk, while other tests' files may be kept in memory."""
+    with tempfile.TemporaryDirectory(prefix="pmemobj-test-", dir="/var/tmp") as made:
+        name = subprocess.run(
+            ["stat", "-f", "-c", "%T", made],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        ).stdout.strip()
+        if name in ("tmpfs", "ramfs", "overlayfs"):
+            pytest.skip(f"/var/tmp is on {name}, which has no disk of its own")
+        yield Path(made)
 
 
 def unwritten(path: Path) -> int:
@@ -809,7 +813,6 @@ def unwritten(path: Path) -> int:
         names = ("cached", "dirty", "being_written", "evicted", "recently")
         _fields_ = [(name, ctypes.c_uint64) for name in names]
 
-    require_disk(path)
     found = Pages()
     libc = ctypes.CDLL(None, use_errno=True)
     with open(path, "rb") as file:
@@ -824,8 +827,9 @@ def unwritten(path: Path) -> int:
 @pytest.mark.parametrize("elastic", [False, True])
 @pytest.mark.parametrize("how", ["close", "with", "exit"])
 def test_closing_leaves_everything_on_the_disk(
-    path: Path, durability: str, elastic: bool, how: str
+    disk: Path, durability: str, elastic: bool, how: str
 ) -> None:
+    path = disk / "p.pmem"
     run(
         """
         import sys, pmemobj
@@ -848,8 +852,9 @@ def test_closing_leaves_everything_on_the_disk(
         assert unwritten(Path(file)) == 0
 
 
-def test_what_is_not_closed_is_not_written_at_once(path: Path) -> None:
+def test_what_is_not_closed_is_not_written_at_once(disk: Path) -> None:
     """What the test above looks at does change; where it does not, the test shows nothing."""
+    path = disk / "p.pmem"
     with pmemobj.create(path) as pool:
         before = unwritten(path)
         pool.root = [b"x" * 3_000_000]
@@ -1171,10 +1176,9 @@ DIRTY_AFTER_COMMITS = """
 """
 
 
-def test_power_leaves_less_for_the_kernel_to_write(tmp_path: Path) -> None:
-    require_disk(tmp_path)
+def test_power_leaves_less_for_the_kernel_to_write(disk: Path) -> None:
     dirty = {
-        durability: int(run(DIRTY_AFTER_COMMITS, tmp_path / durability, durability))
+        durability: int(run(DIRTY_AFTER_COMMITS, disk / durability, durability))
         for durability in ("process", "power")
     }
     assert dirty["power"] < dirty["process"], "kilobytes of the pool not on the disk yet"
