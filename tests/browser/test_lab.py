@@ -70,6 +70,30 @@ def test_displays_are_legible_and_stay_inside(gallery, theme):
         assert problems(gallery) == [], width
 
 
+HOSTS = {
+    "VS Code, light": "data-vscode-theme-kind=vscode-light #3b3b3b #ffffff",
+    "VS Code, dark": "data-vscode-theme-kind=vscode-dark #cccccc #1f1f1f",
+    "VS Code, high contrast": "data-vscode-theme-kind=vscode-high-contrast #ffffff #000000",
+    "VS Code, bright contrast": "data-vscode-theme-kind=vscode-high-contrast-light #292929 #fff",
+    "Furo, dark": "data-theme=dark #cfd0d0 #131416",
+    "nowhere in particular": "class=unknown #000000 #ffffff",
+}
+"""What the body says of its theme, its text's colour and its background."""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_displays_are_legible_elsewhere(gallery, browser, host):
+    """In pages that have none of JupyterLab's variables and style sheets."""
+    mark, text, ground = HOSTS[host].split()
+    cards = gallery.displays.evaluate_all("(cards) => cards.map((one) => one.outerHTML).join('')")
+    style = f"--vscode-foreground: {text}; color: {text}; background: {ground}"
+    page = browser.new_page(viewport={"width": 700, "height": 900})
+    page.set_content(f'<!DOCTYPE html><body {mark} style="{style}">{cards}</body>')
+    found = page.locator(".pmemobj").evaluate_all(f"(cards) => cards.flatMap({LOOKS})")
+    page.close()
+    assert found == []
+
+
 def test_what_is_wrong_with_a_display_is_found(gallery):
     wrong = {
         "color: #999; background: #aaa": "contrast",
