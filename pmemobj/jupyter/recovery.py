@@ -35,5 +35,5 @@ def _cell_of(shell: Any, name: str) -> str:
             when = "" if session == history.session_number else " of an earlier session"
             lines = source.splitlines()
             first = next(text.strip() for text in lines if f"class {qualname}" in text)
-            return f"In [{line}]{when}: {first}"
+            return f"In [{line}]{when}: {first.rstrip(':')}"
     return ""
