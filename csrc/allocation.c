@@ -6,12 +6,14 @@
 /*
  * libpmemobj's own allocation classes set whole chunks of 256 KiB and more aside for
  * each of many sizes, up to 4 MiB at a time, and a small pool is full of them long before
- * it is full of data. The first three of these classes take their place for middle sizes;
- * libpmemobj's remain for small ones, and large ones get chunks of their own.
+ * it is full of data. The first four of these classes take their place for middle sizes;
+ * libpmemobj's remain for small ones, and large ones get chunks of their own. Fifteen units of
+ * the fourth hold 1 MiB and what is added to it, a block holds four such: powers of two are
+ * common, and just too large for whole chunks.
  *
- * When the class that suits a size best finds no room, the larger ones are tried: they
- * have blocks that are partly free, or need fewer chunks in a row. The last ones, of one
- * block that fills its chunks, serve only then.
+ * A size is served first by what takes least of the pool for it. When that finds no room, the
+ * others are tried: they have blocks that are partly free, or need fewer chunks in a row. The
+ * last ones, of one block that fills its chunks, serve only then.
  */
 #define CHUNK 262144u
 #define CHUNKS_OVERHEAD 512u
@@ -34,17 +36,26 @@ static const struct pobj_alloc_class_desc classes[] = {
      .units_per_block = 31,
      .header_type = POBJ_HEADER_COMPACT,
      .class_id = 203},
-    IN_CHUNKS(204, 1),
-    IN_CHUNKS(205, 2),
-    IN_CHUNKS(206, 3),
-    IN_CHUNKS(207, 4),
-    IN_CHUNKS(208, 6),
-    IN_CHUNKS(209, 8),
+    {.unit_size = 69952,
+     .units_per_block = 63,
+     .header_type = POBJ_HEADER_COMPACT,
+     .class_id = 204},
+    IN_CHUNKS(205, 1),
+    IN_CHUNKS(206, 2),
+    IN_CHUNKS(207, 3),
+    IN_CHUNKS(208, 4),
+    IN_CHUNKS(209, 6),
+    IN_CHUNKS(210, 8),
 };
 #define CLASSES (sizeof classes / sizeof *classes)
+#define SHARED 4u /* of them have several units in a block; */
+#define ROOMY 3u  /* the last one's are too large for small pools */
+#define ROOMY_POOL (64ull << 20)
 #define SMALL 512u
-/* One allocation may take at most this many units of a class. */
+/* One allocation may take at most this many units of a class, */
 #define UNITS_MAX 60u
+/* and they are of one word of the block's bitmap. */
+#define WORD 64u
 
 int pmo_register_classes(PMEMobjpool *pop) {
     for (size_t i = 0; i < CLASSES; i++) {
@@ -58,38 +69,73 @@ int pmo_register_classes(PMEMobjpool *pop) {
     return 0;
 }
 
-static bool class_holds(const struct pobj_alloc_class_desc *class, uint64_t size) {
-    uint64_t units = class->units_per_block;
-    if (units > 1) {
-        units = units < UNITS_MAX ? units - 1 : UNITS_MAX;
-    }
-    return size + PMO_ALLOCATION_HEADER <= units * class->unit_size;
+static uint64_t most_units(const struct pobj_alloc_class_desc *class) {
+    const uint64_t units = class->units_per_block;
+    return units == 1 ? 1 : units <= UNITS_MAX ? units - 1 : UNITS_MAX;
 }
 
-/* The one that suits the size best; 0: libpmemobj's choice. */
-static uint64_t class_of(uint64_t size) {
-    for (size_t i = 0; size + PMO_ALLOCATION_HEADER > SMALL && i < CLASSES; i++) {
-        if (class_holds(&classes[i], size)) {
-            return POBJ_CLASS_ID(classes[i].class_id);
+static bool class_holds(const struct pobj_alloc_class_desc *class, uint64_t size) {
+    return size + PMO_ALLOCATION_HEADER <= most_units(class) * class->unit_size;
+}
+
+uint64_t pmo_class_piece(uint64_t unit, uint64_t free) {
+    for (size_t i = 0; i < CLASSES && free > 0; i++) {
+        if (classes[i].unit_size == unit) {
+            const uint64_t most = most_units(&classes[i]);
+            return (free < most ? free : most) * unit - PMO_ALLOCATION_HEADER;
         }
     }
     return 0;
 }
 
-static PMEMoid allocate(uint64_t size, uint64_t type_num, uint64_t flags) {
-    PMEMoid oid = OID_NULL;
-    bool small = size + PMO_ALLOCATION_HEADER <= SMALL;
-    if (small) {
-        oid = pmemobj_tx_xalloc(size, type_num, flags);
-    }
-    for (size_t i = 0; OID_IS_NULL(oid) && i < CLASSES; i++) {
-        if (class_holds(&classes[i], size)) {
-            oid = pmemobj_tx_xalloc(size, type_num, flags | POBJ_CLASS_ID(classes[i].class_id));
+/* Bytes of the pool that an allocation takes where a block is filled with its like. */
+static uint64_t share_of(const struct pobj_alloc_class_desc *class, uint64_t size) {
+    const uint64_t whole = size + PMO_ALLOCATION_HEADER;
+    const uint64_t chunks = (class->units_per_block * class->unit_size + CHUNK - 1) / CHUNK;
+    const uint64_t there = (chunks * CHUNK - CHUNKS_OVERHEAD) / class->unit_size;
+    const uint64_t units = (whole + class->unit_size - 1) / class->unit_size;
+    const uint64_t fit = there / WORD * (WORD / units) + there % WORD / units;
+    return chunks * CHUNK / fit;
+}
+
+/* The one that takes least of the pool; CLASSES: libpmemobj's choice, whole chunks unless the
+ * size is small. */
+static size_t best_class(const pmo_pool *pool, uint64_t size) {
+    const uint64_t whole = size + PMO_ALLOCATION_HEADER;
+    uint64_t least = (whole + CHUNK - 1) / CHUNK * CHUNK;
+    const bool roomy = pool->parts != NULL || pool->limit >= ROOMY_POOL;
+    size_t best = CLASSES;
+    for (size_t i = 0; whole > SMALL && i < (roomy ? SHARED : ROOMY); i++) {
+        if (class_holds(&classes[i], size) && share_of(&classes[i], size) <= least) {
+            least = share_of(&classes[i], size);
+            best = i;
         }
     }
-    if (OID_IS_NULL(oid) && !small) {
-        oid = pmemobj_tx_xalloc(size, type_num, flags);
+    return best;
+}
+
+/* The one to try after *class, of those that are worse than the best. */
+static bool next_class(const pmo_pool *pool, uint64_t size, size_t *class) {
+    const size_t best = best_class(pool, size);
+    size_t next = *class == best ? 0 : *class + 1;
+    while (next == best || (next < CLASSES && !class_holds(&classes[next], size))) {
+        next++;
     }
+    *class = next;
+    return next <= CLASSES;
+}
+
+static uint64_t flag_of(size_t class) {
+    return class < CLASSES ? POBJ_CLASS_ID(classes[class].class_id) : 0;
+}
+
+static PMEMoid allocate(const pmo_pool *pool, uint64_t size, uint64_t type_num,
+                        uint64_t flags) {
+    size_t class = best_class(pool, size);
+    PMEMoid oid;
+    do {
+        oid = pmemobj_tx_xalloc(size, type_num, flags | flag_of(class));
+    } while (OID_IS_NULL(oid) && next_class(pool, size, &class));
     return oid;
 }
 
@@ -106,7 +152,7 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
         return pmo_fail_full(pool, size);
     }
     uint64_t flags = POBJ_XALLOC_NO_ABORT | (zero ? POBJ_XALLOC_ZERO : 0);
-    PMEMoid oid = allocate(size, type_num, flags);
+    PMEMoid oid = allocate(pool, size, type_num, flags);
     if (OID_IS_NULL(oid)) {
         return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
     }
@@ -148,8 +194,13 @@ int pmo_allocate_now(pmo_pool *pool, uint64_t size, uint64_t type_num,
     }
     pmo_activate(pool);
     PMEMoid oid = OID_NULL;
-    uint64_t flags = class_of(size);
-    if (pmemobj_xalloc(pool->pop, &oid, size, type_num, flags, constructor, argument) != 0) {
+    size_t class = best_class(pool, size);
+    int failed;
+    do {
+        failed = pmemobj_xalloc(pool->pop, &oid, size, type_num, flag_of(class), constructor,
+                                argument);
+    } while (failed != 0 && errno == ENOMEM && next_class(pool, size, &class));
+    if (failed != 0) {
         return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
     }
     uint64_t bytes = pmo_taken_bytes(pool, oid.off);

@@ -10,6 +10,7 @@
 #define ZONE_METADATA PMO_ENGINE_ZONE_METADATA
 #define BLOCK_SIZE_MASK ((1ull << 48) - 1)
 #define DEFAULT_BITMAP 304u
+#define RUNS_LOOKED_AT 4096u /* each costs the reading of a page */
 
 #define INTERNAL_OBJECT (1ull << 63)
 
@@ -299,22 +300,71 @@ int pmo_heap_next(pmo_pool *pool, pmo_heap_walk *at, uint64_t *found) {
     return PMO_OK;
 }
 
-int pmo_heap_check(pmo_pool *pool, uint64_t *largest) {
+/* Called with each block of chunks. */
+typedef void (*look_at)(pmo_pool *pool, const pmo_heap_walk *at, const pmo_engine_chunk *block,
+                        void *seen);
+
+static int walk_chunks(pmo_pool *pool, look_at look, void *seen) {
     pmo_heap_walk at = {0};
-    *largest = 0;
     if (!known(pool)) {
         return PMO_OK;
     }
     for (at.zone = first_zone(pool); at.zone < pool->limit; at.zone += PMO_ENGINE_ZONE) {
         uint64_t chunks = chunks_of(pool, at.zone);
-        uint64_t free = 0;
         for (at.chunk = 0; at.chunk < chunks;) {
             const pmo_engine_chunk *header = NULL;
             PMO_TRY(block_at(pool, &at, chunks, &header));
-            free = header->type == PMO_ENGINE_FREE ? free + header->size : 0;
-            *largest = free * CHUNK_SIZE > *largest ? free * CHUNK_SIZE : *largest;
+            if (look != NULL) {
+                look(pool, &at, header, seen);
+            }
             at.chunk += header->size;
         }
     }
     return PMO_OK;
+}
+
+int pmo_heap_check(pmo_pool *pool) {
+    return walk_chunks(pool, NULL, NULL);
+}
+
+typedef struct pieces {
+    uint64_t largest;
+    uint64_t row; /* free chunks up to here */
+    uint64_t next;
+    uint64_t runs;
+} pieces;
+
+/* The most free units in a row of one word of the bitmap. */
+static uint64_t free_units(const pmo_engine_run *at, run_shape shape) {
+    uint64_t most = 0;
+    uint64_t row = 0;
+    for (uint64_t unit = 0; unit < shape.count; unit++) {
+        row = unit_used(at, unit) ? 0 : unit % 64 == 0 ? 1 : row + 1;
+        most = row > most ? row : most;
+    }
+    return most;
+}
+
+static void measure(pmo_pool *pool, const pmo_heap_walk *at, const pmo_engine_chunk *block,
+                    void *seen) {
+    pieces *found = seen;
+    uint64_t bytes = 0;
+    const uint64_t start = chunk_offset(at);
+    if (block->type == PMO_ENGINE_FREE) {
+        found->row = start == found->next ? found->row + block->size : block->size;
+        found->next = start + block->size * (uint64_t)CHUNK_SIZE;
+        bytes = found->row * CHUNK_SIZE - PMO_ALLOCATION_HEADER;
+    } else if (block->type == PMO_ENGINE_RUN && found->runs++ < RUNS_LOOKED_AT) {
+        const pmo_engine_run *run = pmo_at(pool, start);
+        if (pmo_class_piece(run->unit, 1) != 0) {
+            bytes = pmo_class_piece(run->unit, free_units(run, shape_of(run, block)));
+        }
+    }
+    found->largest = bytes > found->largest ? bytes : found->largest;
+}
+
+uint64_t pmo_heap_largest(pmo_pool *pool) {
+    pieces found = {0};
+    (void)walk_chunks(pool, measure, &found);
+    return found.largest;
 }

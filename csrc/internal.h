@@ -302,9 +302,11 @@ typedef struct pmo_heap_walk {
 /* *offset is the next allocation, 0 at the end. Offsets ascend, so the walk ends in any pool;
  * damage of what leads it gives PMO_ECORRUPT, and the next call goes on behind it. */
 int pmo_heap_next(pmo_pool *pool, pmo_heap_walk *at, uint64_t *offset);
-/* Does libpmemobj's division of its heap make sense? libpmemobj trusts it. Tells the largest
- * piece that is free. O(pool / 256 KiB). */
-int pmo_heap_check(pmo_pool *pool, uint64_t *largest);
+/* Does libpmemobj's division of its heap make sense? libpmemobj trusts it. */
+int pmo_heap_check(pmo_pool *pool);
+/* The largest request that would find room, as far as a look at some thousand runs tells. What
+ * the open transaction has asked for counts as free. */
+uint64_t pmo_heap_largest(pmo_pool *pool);
 /* Offset of libpmemobj's heap: what lies before it is libpmemobj's own. */
 uint64_t pmo_heap_start(const pmo_pool *pool);
 
@@ -414,6 +416,9 @@ static inline uint64_t pmo_usable_bytes(const pmo_pool *pool, uint64_t offset) {
 static inline uint64_t pmo_taken_bytes(const pmo_pool *pool, uint64_t offset) {
     return pmo_usable_bytes(pool, offset) + PMO_ALLOCATION_HEADER;
 }
+/* The largest request that so many free units of this size, in a row, can serve; 0: the size
+ * is of no class that serves large ones. */
+uint64_t pmo_class_piece(uint64_t unit, uint64_t free);
 /* New memory of this transaction: needs no undo, flushed at commit. */
 int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero, uint64_t *offset);
 /* Given back at commit; not reused before. */

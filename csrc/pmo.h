@@ -138,7 +138,7 @@ typedef struct pmo_keys {
 typedef struct pmo_failure_info {
     uint64_t requested; /* bytes asked for */
     uint64_t free;      /* bytes free then */
-    uint64_t largest;   /* of these, in one piece; other pieces may serve small requests */
+    uint64_t largest;   /* bytes that a request could have asked for instead */
     uint64_t disk_free; /* of an elastic pool: bytes free on its disk */
     uint32_t elastic;
     uint64_t offset; /* where damage was found */

@@ -200,8 +200,7 @@ static int adopt(pmo_pool *pool, PMEMobjpool *pop, uint64_t calls, const char *b
     }
     PMO_TRY(attach(pool, pop, pmemobj_root(pop, sizeof(pmo_root))));
     pool->limit = pmo_measure_files(pool);
-    uint64_t largest;
-    PMO_TRY(pmo_heap_check(pool, &largest));
+    PMO_TRY(pmo_heap_check(pool));
     pmo_activate(pool);
     PMO_TRY(recognise_root(pool));
     PMO_TRY(pmo_journal_recover(pool));

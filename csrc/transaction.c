@@ -15,7 +15,7 @@ int pmo_fail_full(pmo_pool *pool, uint64_t requested) {
     pmo_pool_info info;
     if (pmo_info(pool, &info) == PMO_OK && info.size > info.used) {
         pool->failure.free = info.size - info.used;
-        (void)pmo_heap_check(pool, &pool->failure.largest);
+        pool->failure.largest = pmo_heap_largest(pool);
     }
     struct statvfs disk;
     pool->failure.elastic = pool->parts != NULL;

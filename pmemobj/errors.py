@@ -102,8 +102,8 @@ class PoolFullError(PoolError, MemoryError):
     Attributes:
         requested: bytes asked for.
         free: bytes free then, in many pieces.
-        largest: the largest piece for large requests; a container that grows needs one for
-            its new storage before the old one is free.
+        largest: bytes of the largest piece; a container that grows needs one for its new
+            storage before the old one is free.
     """
 
     def __init__(self, *args: object, requested: int = 0, free: int = 0, largest: int = 0) -> None:
