@@ -74,6 +74,10 @@ static uint64_t most_units(const struct pobj_alloc_class_desc *class) {
     return units == 1 ? 1 : units <= UNITS_MAX ? units - 1 : UNITS_MAX;
 }
 
+static uint64_t block_of(const struct pobj_alloc_class_desc *class) {
+    return (class->units_per_block * class->unit_size + CHUNK - 1) / CHUNK * CHUNK;
+}
+
 static bool class_holds(const struct pobj_alloc_class_desc *class, uint64_t size) {
     return size + PMO_ALLOCATION_HEADER <= most_units(class) * class->unit_size;
 }
@@ -88,27 +92,41 @@ uint64_t pmo_class_piece(uint64_t unit, uint64_t free) {
     return 0;
 }
 
-/* Bytes of the pool that an allocation takes where a block is filled with its like. */
-static uint64_t share_of(const struct pobj_alloc_class_desc *class, uint64_t size) {
-    const uint64_t whole = size + PMO_ALLOCATION_HEADER;
-    const uint64_t chunks = (class->units_per_block * class->unit_size + CHUNK - 1) / CHUNK;
-    const uint64_t there = (chunks * CHUNK - CHUNKS_OVERHEAD) / class->unit_size;
-    const uint64_t units = (whole + class->unit_size - 1) / class->unit_size;
-    const uint64_t fit = there / WORD * (WORD / units) + there % WORD / units;
-    return chunks * CHUNK / fit;
+/* How many allocations of a size a block of the class has room for. */
+static uint64_t fit_of(const struct pobj_alloc_class_desc *class, uint64_t size) {
+    const uint64_t units =
+        (size + PMO_ALLOCATION_HEADER + class->unit_size - 1) / class->unit_size;
+    const uint64_t there = (block_of(class) - CHUNKS_OVERHEAD) / class->unit_size;
+    return there / WORD * (WORD / units) + there % WORD / units;
 }
 
-/* The one that takes least of the pool; CLASSES: libpmemobj's choice, whole chunks unless the
- * size is small. */
+/* In a small pool the first class whose blocks can be shared: libpmemobj's own logs need many
+ * chunks in a row, so as few as possible are divided up. */
+static size_t frugal_class(uint64_t size) {
+    for (size_t i = 0; i < ROOMY; i++) {
+        if (class_holds(&classes[i], size) && fit_of(&classes[i], size) > 1) {
+            return i;
+        }
+    }
+    return CLASSES;
+}
+
+/* The class for a size; CLASSES: libpmemobj's choice, whole chunks unless the size is small. */
 static size_t best_class(const pmo_pool *pool, uint64_t size) {
     const uint64_t whole = size + PMO_ALLOCATION_HEADER;
-    uint64_t least = (whole + CHUNK - 1) / CHUNK * CHUNK;
-    const bool roomy = pool->parts != NULL || pool->limit >= ROOMY_POOL;
     size_t best = CLASSES;
-    for (size_t i = 0; whole > SMALL && i < (roomy ? SHARED : ROOMY); i++) {
-        if (class_holds(&classes[i], size) && share_of(&classes[i], size) <= least) {
-            least = share_of(&classes[i], size);
-            best = i;
+    if (whole <= SMALL || whole <= classes[1].unit_size) {
+        return whole <= SMALL ? CLASSES : 0;
+    }
+    if (pool->parts == NULL && pool->limit < ROOMY_POOL) {
+        return frugal_class(size);
+    }
+    uint64_t least = (whole + CHUNK - 1) / CHUNK * CHUNK;
+    for (size_t i = 0; i < SHARED; i++) {
+        if (class_holds(&classes[i], size)) {
+            const uint64_t share = block_of(&classes[i]) / fit_of(&classes[i], size);
+            best = share <= least ? i : best;
+            least = share <= least ? share : least;
         }
     }
     return best;
