@@ -312,17 +312,9 @@ class PersistentList(StoredSequence):
 
     def _p_set_slice(self, index: slice, iterable: Any) -> None:
         index = evaluated(index)
-        try:
-            values = whole(iterable)
-        except TypeError:
-            if hasattr(type(iterable), "__iter__") or hasattr(type(iterable), "__getitem__"):
-                raise
-            extended = index.step not in (None, 1)
-            raise TypeError(
-                "must assign iterable to extended slice"
-                if extended
-                else "can only assign an iterable"
-            ) from None
+        if not (hasattr(type(iterable), "__iter__") or hasattr(type(iterable), "__getitem__")):
+            [][index] = iterable  # raises, in the words of this Python's list
+        values = whole(iterable)
         mm = self._p_mm
         with mm.lock:
             start, stop, step = self._p_indices(index)
