@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from pmemobj import blocks
 from pmemobj.poolfile import PARTS_NAME, PoolFile, umask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["PoolCopy"]
-
-STEP = 8 << 20
-"""Bytes copied between two reports of progress."""
 
 BLOCK = 1 << 16
 """Bytes that are left out together if all of them are zero."""
 
 _ZEROS = bytes(BLOCK)
-_FICLONE = 0x40049409
-_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.EXDEV, errno.EBADF)
 
 
 class FileCopy:
-    """One file being copied; the copy is its owner's alone until it is finished."""
+    """One file being copied; the copy is its owner's alone until it is finished.
+
+    Attributes:
+        shared: its blocks are the original's, until ``separate``.
+    """
 
     def __init__(self, source: str, target: str) -> None:
-        self.target = target
+        self.shared = False
         self._from = os.open(source, os.O_RDONLY)
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -49,38 +47,35 @@ class FileCopy:
         return os.fstat(self._from).st_size
 
     def share(self) -> bool:
-        """Make the copy share the original's blocks; False: the file system cannot."""
-        try:
-            fcntl.ioctl(self._to, _FICLONE, self._from)
-        except OSError as error:
-            if error.errno in _CANNOT:
-                return False
-            raise
-        return True
+        """Make the copy share the original's blocks; False: it cannot."""
+        os.ftruncate(self._to, 0)
+        self.shared = blocks.share(self._to, self._from)
+        return self.shared
 
     def fill(self, told: Callable[[int], None]) -> None:
         """Copy the original's bytes. *told* gets the number of bytes done, holes included."""
+        self.shared = False
         os.ftruncate(self._to, 0)
-        size = self.size
-        os.ftruncate(self._to, size)
-        at = 0
-        while at < size:
-            start = self._seek(at, os.SEEK_DATA, size)
-            told(start - at)
-            stop = self._seek(start, os.SEEK_HOLE, size)
-            for at in range(start, stop, STEP):
-                count = min(STEP, stop - at)
-                self.copy_range(at, count)
-                told(count)
-            at = stop
+        os.ftruncate(self._to, self.size)
+        for start, count in self._pieces(self._from, told):
+            self.copy_range(start, count)
 
-    def _seek(self, at: int, what: int, size: int) -> int:
-        try:
-            return min(os.lseek(self._from, at, what), size)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # nothing of that kind behind *at*
-                raise
-            return size
+    def separate(self, told: Callable[[int], None]) -> None:
+        """Share no block any more, so that neither file needs one to be changed. As fill."""
+        for start, count in self._pieces(self._to, told):
+            os.pwrite(self._to, os.pread(self._to, count, start), start)
+        os.fsync(self._to)
+
+    def _pieces(self, file: int, told: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+        """Where the file has data, and how much; told when it was dealt with."""
+        done, size = 0, os.fstat(file).st_size
+        for start, stop in blocks.data(file, 0, size):
+            for at in range(start, stop, blocks.STEP):
+                count = min(blocks.STEP, stop - at)
+                yield at, count
+                told(at + count - done)
+                done = at + count
+        told(size - done)
 
     def copy_range(self, start: int, count: int) -> None:
         """Copy these bytes; blocks of zeros stay holes where they are holes."""
@@ -108,14 +103,12 @@ class PoolCopy:
 
     Attributes:
         file: the copy, as a pool.
-        shared: its blocks are the original's, until either is changed.
     """
 
     def __init__(self, source: PoolFile, place: str) -> None:
         self._source = source
         parts = os.path.join(place, PARTS_NAME) if source.elastic else None
         self.file = PoolFile(place, parts)
-        self.shared = False
         self._copies: dict[str, FileCopy] = {}
         if parts is not None:
             os.mkdir(place, 0o700)
@@ -133,24 +126,38 @@ class PoolCopy:
         """Bytes of the original's files now."""
         return sum(os.stat(name).st_size for name in self._source.files())
 
+    @property
+    def shared(self) -> bool:
+        """Were its blocks the original's at first?"""
+        return all(copy.shared for copy in self._copies.values())
+
     def prepare(self) -> None:
-        """Find out whether blocks can be shared, and have the original's on the disk if so.
-
-        For a pool at work: what ``run`` has to wait for is then little.
-        """
-        self._open_files()
-        self.shared = all(copy.share() for copy in self._copies.values())
-
-    def run(self, told: Callable[[int], None]) -> None:
-        """Copy everything, again if need be. Nobody may write to the original meanwhile."""
+        """Have what is to be shared on the disk, so that ``run`` waits for little of it."""
         self._open_files()
         for copy in self._copies.values():
-            size = copy.size
-            if self.shared and copy.share():
-                told(size)
-            else:
-                self.shared = False
+            copy.share()
+
+    def run(self, told: Callable[[int], None]) -> None:
+        """Copy everything, again if need be. Nobody may write to the original meanwhile.
+
+        Blocks are shared where they can be, and ``separate`` is due.
+        """
+        self._open_files()
+        for copy in self._copies.values():
+            if not copy.share():
                 copy.fill(told)
+
+    def fill(self, told: Callable[[int], None]) -> None:
+        """As run, but no block is shared."""
+        self._open_files()
+        for copy in self._copies.values():
+            copy.fill(told)
+
+    def separate(self, told: Callable[[int], None]) -> None:
+        """Share no block any more. The original may be changed meanwhile."""
+        for copy in self._copies.values():
+            if copy.shared:
+                copy.separate(told)
 
     def allocate(self) -> None:
         """Have disk blocks for all of the copy."""

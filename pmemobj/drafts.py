@@ -13,6 +13,7 @@ import os
 from contextlib import contextmanager, suppress
 
 from pmemobj._native import ffi, lib
+from pmemobj.blocks import keep_in_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def claim(folder: str) -> tuple[str, int]:
         os.mkdir(place, 0o700)
         held = _lock(place)
         if held is not None:
+            keep_in_place(held)
             return place, held
         with suppress(OSError):  # swept away by another process, before it was locked
             os.rmdir(place)

@@ -13,18 +13,38 @@ __all__ = ["holder_of", "locked"]
 def holder_of(path: str) -> int | None:
     """Process id of the one that has *path* locked, as far as /proc/locks tells."""
     try:
-        status = os.stat(path)
+        place = _place_of(path)
         with open("/proc/locks", encoding="ascii") as file:
             lines = file.readlines()
     except OSError:
         return None
-    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     for line in lines:
         fields = line.split()
-        if "FLOCK" in fields and device in fields:
-            pid = int(fields[fields.index(device) - 1])
+        if "FLOCK" in fields and place in fields:
+            pid = int(fields[fields.index(place) - 1])
             return pid if pid > 0 else None
     return None
+
+
+def _place_of(path: str) -> str:
+    """Device and inode of *path*, as /proc/locks writes them.
+
+    Its device is the file system's, which Btrfs tells of a file only by its mount.
+    """
+    file = os.open(path, os.O_PATH)
+    try:
+        status = os.fstat(file)
+        major, minor = os.major(status.st_dev), os.minor(status.st_dev)
+        with open(f"/proc/self/fdinfo/{file}", encoding="ascii") as lines:
+            mount = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), "")
+    finally:
+        os.close(file)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            number, _, device = line.split()[:3]
+            if number == mount:
+                major, minor = map(int, device.split(":"))
+    return f"{major:02x}:{minor:02x}:{status.st_ino}"
 
 
 def locked(file: str, path: str) -> PoolLockedError:

@@ -14,6 +14,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from pmemobj import blocks
 from pmemobj._native import failure, ffi, lib
 from pmemobj.drafts import drafting, publish, sync
 from pmemobj.errors import (
@@ -162,23 +163,22 @@ class PoolFile(NamedTuple):
     def allocate(self) -> None:
         """Have disk blocks for all of the pool: a store where one is missing would be fatal.
 
-        A snapshot has holes, and a copy may have some. What somebody else has open is left alone.
+        A snapshot has holes; a copy may have some, or share blocks. What somebody else has
+        open is left alone.
 
         Raises:
             PoolSystemError: the disk has no room for them.
         """
         try:
             for name in self.files():
-                status = os.stat(name)
-                if 512 * status.st_blocks < status.st_size:
-                    _fill_holes(name, status)
+                _allocate(name)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 return  # opening tells why it cannot be written
             raise PoolSystemError(
                 errno.ENOSPC,
-                "no room on the disk for the blocks that this sparse copy of a pool does not have "
-                "yet: free some, or look at it with scratch=True",
+                "no room on the disk for the blocks that this copy of a pool does not have yet, or "
+                "shares with another: free some, or look at it with scratch=True",
                 self.path,
             ) from None
 
@@ -255,13 +255,15 @@ class PoolFile(NamedTuple):
         return _about(failure(status, info=info), self.path)
 
 
-def _fill_holes(name: str, status: os.stat_result) -> None:
-    space = os.statvfs(name)
-    if space.f_bfree * space.f_frsize < status.st_size - 512 * status.st_blocks:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # without taking what there is
-    with open(name, "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.posix_fallocate(file.fileno(), 0, status.st_size)
+def _allocate(name: str) -> None:
+    with open(name, "r+b", buffering=0) as file:
+        lacking = blocks.lacking(file.fileno())
+        if lacking:
+            space = os.fstatvfs(file.fileno())
+            if space.f_bfree * space.f_frsize < lacking:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before any is taken
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            blocks.own(file.fileno())
 
 
 def _about(error: Exception, path: str) -> Exception:

@@ -405,7 +405,7 @@ def collection_summary(path: str, report: CollectionReport) -> Summary:
 
 def snapshot_summary(what: str, report: SnapshotReport) -> Summary:
     """What came of a snapshot, or of its restoration: *what* says which."""
-    ways = {"reflink": "blocks shared, none copied", "sparse copy": "every block in use copied"}
+    ways = {"reflink": "blocks shared, then copied", "sparse copy": "every block in use copied"}
     return Summary(
         what,
         short_path(report.path),

@@ -59,8 +59,8 @@ class SnapshotReport(NamedTuple):
     Attributes:
         path: where the copy is.
         bytes: of its files; fewer are on the disk.
-        method: "reflink": the copy shares the disk blocks that neither changes; "sparse copy":
-            every block in use was copied.
+        method: "reflink": the copy shared the pool's disk blocks at first, and got its own while
+            others were at work; "sparse copy": every block in use was copied meanwhile.
         objects: how many are in the copy; each was verified there.
         seconds: how long it took.
         paused: of these, how long other threads could not use the pool.
@@ -122,6 +122,7 @@ def take_snapshot(
             stopped = time.perf_counter()
             _copy_still(mm, copying, copied)
             paused = time.perf_counter() - stopped
+        copying.separate(copied.add)
 
     try:
         with reporting("snapshot", progress) as told:
@@ -168,9 +169,7 @@ def restore(
     _refuse_inside(name, source)
 
     def copy(copying: PoolCopy, copied: _Copied) -> None:
-        copying.prepare()
-        if not copying.shared:
-            copying.run(copied.add)
+        copying.fill(copied.add)
         copying.allocate()
 
     try:

@@ -14,6 +14,7 @@ import pytest
 from processes import PATIENCE
 
 import pmemobj
+from pmemobj import blocks
 
 MIB = 1024 * 1024
 VALUE = b"x" * 240_000
@@ -21,40 +22,61 @@ OTHER = b"y" * len(VALUE)
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Makes the empty disk of so many MiB."""
+def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mounts a small disk by these arguments of mount."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = False
+    done = False
 
-    def make(size: int) -> Path:
-        nonlocal mounted
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}m", "none", place],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"needs the right to mount a small disk: {done.stderr.strip()}")
-        mounted = True
+    def mount(*arguments: str | Path) -> Path:
+        nonlocal done
+        attempt("mount", *arguments, place)
+        done = True
         return place
 
     try:
-        yield make
+        yield mount
     finally:
-        if mounted:
+        if done:
             subprocess.run(["umount", "--lazy", place], timeout=PATIENCE, check=True)
+
+
+def attempt(*command: str | Path) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip(f"needs {command[0]}")
+    if done.returncode:
+        pytest.skip(f"needs the right to mount a small disk: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(mounted: Callable[..., Path]) -> Callable[[int], Path]:
+    """Makes the empty disk of so many MiB."""
+    return lambda size: mounted("-t", "tmpfs", "-o", f"size={size}m", "none")
+
+
+@pytest.fixture(params=["xfs", "btrfs"])
+def sharing(request: pytest.FixtureRequest, tmp_path: Path, mounted: Callable[..., Path]) -> Path:
+    """A disk of 400 MiB whose files can share blocks."""
+    image = tmp_path / "image"
+    with open(image, "wb") as file:
+        file.truncate(400 * MIB)
+    attempt(f"mkfs.{request.param}", "-q", image)
+    return mounted("-o", "loop", image)
 
 
 def fill(disk: Path) -> Path:
     """A file that takes all that is free."""
     ballast = disk / "ballast"
-    with suppress(OSError), open(ballast, "wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
-    assert os.statvfs(disk).f_bavail == 0
+    for size in (MIB, 4096):
+        with suppress(OSError), open(ballast, "ab", buffering=0) as file:
+            while file.write(bytes(size)):
+                pass
+            os.fsync(file.fileno())
+    assert os.statvfs(disk).f_bavail < 16
     return ballast
 
 
@@ -170,3 +192,61 @@ def test_opening(disk: Callable[[int], Path]) -> None:
     with pmemobj.open(place / "moved") as pool:
         assert pool.root == [VALUE, 1]
     assert {entry.name for entry in (place / "moved").iterdir()} == {"parts", "pool.set"}
+
+
+# ---- blocks that files share ----
+
+ANEW = b"z" * len(VALUE)
+
+
+def test_a_pool_owns_its_blocks_after_a_snapshot(sharing: Path) -> None:
+    """Or else a store, into what was stored before, would need another one."""
+    with pmemobj.create(sharing / "a", 32 * MIB) as pool:
+        pool.root = [VALUE] * 40
+        assert pool.snapshot(sharing / "copy").method == "reflink"
+        os.sync()
+        fill(sharing)
+        for index in range(40):
+            pool.root[index] = None
+        for index in range(40):
+            pool.root[index] = ANEW
+        assert pool.check().ok
+    with pmemobj.open(sharing / "copy", scratch=True) as copy:
+        assert copy.root == [VALUE] * 40
+    with pmemobj.open(sharing / "a") as pool:
+        assert pool.root == [ANEW] * 40
+
+
+def test_a_snapshot_shares_nothing_where_there_is_no_room_for_two(sharing: Path) -> None:
+    with pmemobj.create(sharing / "a", 32 * MIB) as pool:
+        pool.root = [VALUE] * 40
+        fill(sharing)
+        with pytest.raises(pmemobj.PoolSystemError, match="disk is full"):
+            pool.snapshot(sharing / "copy")
+        for index in range(40):
+            pool.root[index] = ANEW
+        assert pool.root == [ANEW] * 40
+    assert {entry.name for entry in sharing.iterdir()} == {"a", "ballast"}
+
+
+def test_opening_a_copy_that_shares_blocks(sharing: Path) -> None:
+    with pmemobj.create(sharing / "a", 32 * MIB) as pool:
+        pool.root = [VALUE] * 40
+    (sharing / "twins").mkdir()
+    folder = os.open(sharing / "twins", os.O_RDONLY)
+    blocks.keep_in_place(folder)  # Btrfs shares blocks between files of one kind only
+    os.close(folder)
+    attempt("cp", "--reflink=always", sharing / "a", sharing / "twins" / "b")
+    ballast = fill(sharing)
+    with pytest.raises(pmemobj.PoolSystemError, match="shares with another"):
+        pmemobj.open(sharing / "twins" / "b")
+    with pmemobj.open(sharing / "twins" / "b", scratch=True) as pool:
+        assert pool.root == [VALUE] * 40
+    ballast.unlink()
+    with pmemobj.open(sharing / "twins" / "b") as pool:
+        fill(sharing)
+        for index in range(40):
+            pool.root[index] = ANEW
+        assert pool.root == [ANEW] * 40
+    with pmemobj.open(sharing / "a") as pool:
+        assert pool.root == [VALUE] * 40

@@ -17,7 +17,7 @@ from ring_buffer import FloatRing
 from threads import Worker, paused
 
 import pmemobj
-from pmemobj import copying, drafts, settling, snapshots
+from pmemobj import blocks, copying, drafts, settling, snapshots
 from pmemobj.poolfile import PoolFile, boot_id
 
 CONTENT = {"numbers": list(range(2000)), "text": "long enough for the heap " * 3, "set": {1, 2}}
@@ -137,6 +137,13 @@ def test_a_pool_of_several_parts(tmp_path: Path, copy: Path) -> None:
         again.root.append(b"x" * 4_000_000)
 
 
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file system can share blocks."""
+    monkeypatch.setattr(blocks, "share", lambda *arguments: False)
+
+
+@pytest.mark.usefixtures("unshared")
 def test_blocks_of_zeros_take_no_room(live: pmemobj.PersistentObjectPool, copy: Path) -> None:
     live.snapshot(copy)
     assert 512 * copy.stat().st_blocks < copy.stat().st_size // 2
@@ -148,15 +155,46 @@ def test_blocks_that_the_file_system_shares(
 ) -> None:
     """Sharing looks, from outside, as copying at once does."""
 
-    def share(file: copying.FileCopy) -> bool:
-        os.ftruncate(file._to, 0)
-        os.pwrite(file._to, os.pread(file._from, file.size, 0), 0)
+    def share(to: int, source: int) -> bool:
+        assert os.fstat(to).st_size == 0
+        os.pwrite(to, os.pread(source, os.fstat(source).st_size, 0), 0)
         return True
 
-    monkeypatch.setattr(copying.FileCopy, "share", share)
+    monkeypatch.setattr(blocks, "share", share)
     monkeypatch.setattr(copying.FileCopy, "fill", None)
-    assert live.snapshot(copy).method == "reflink"
+    told: list[tuple[str, int, int | None]] = []
+    report = live.snapshot(copy, progress=lambda *step: told.append(step))
+    assert report.method == "reflink"
+    assert ("copy", report.bytes, report.bytes) in told
     assert content(copy) == CONTENT
+
+
+def test_a_part_whose_blocks_cannot_be_shared(
+    tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is copied at once; the others are copied later, all the same."""
+    shared = iter([True, False] * 2)
+    separated: list[copying.FileCopy] = []
+    separate = copying.FileCopy.separate
+
+    def share(to: int, source: int) -> bool:
+        if not next(shared):
+            return False
+        os.pwrite(to, os.pread(source, os.fstat(source).st_size, 0), 0)
+        return True
+
+    def note(file: copying.FileCopy, told: Any) -> None:
+        separated.append(file)
+        separate(file, told)
+
+    monkeypatch.setattr(blocks, "share", share)
+    monkeypatch.setattr(copying.FileCopy, "separate", note)
+    with pmemobj.create(tmp_path / "live.pmem", elastic=True) as pool:
+        pool.root = [bytes([at]) * 4_000_000 for at in range(1, 5)]
+        assert pool.snapshot(copy).method == "sparse copy"
+    assert len(separated) == 1
+    with pmemobj.open(copy) as again:
+        assert again.root == [bytes([at]) * 4_000_000 for at in range(1, 5)]
 
 
 def test_sharing_is_refused_by_the_file_system(
@@ -165,7 +203,7 @@ def test_sharing_is_refused_by_the_file_system(
     def refuse(*arguments: Any) -> int:
         raise OSError(errno.EIO, "a broken disk")
 
-    monkeypatch.setattr(copying.fcntl, "ioctl", refuse)
+    monkeypatch.setattr(blocks.fcntl, "ioctl", refuse)
     with pytest.raises(pmemobj.PoolSystemError) as caught:
         live.snapshot(copy)
     assert caught.value.errno == errno.EIO
@@ -278,6 +316,7 @@ def test_a_full_disk_leaves_what_was_there(
     assert content(copy) == CONTENT
 
 
+@pytest.mark.usefixtures("unshared")
 def test_a_change_while_it_is_copied_makes_it_copied_again(
     live: pmemobj.PersistentObjectPool, copy: Path
 ) -> None:
@@ -292,6 +331,7 @@ def test_a_change_while_it_is_copied_makes_it_copied_again(
     assert content(copy) == CONTENT | {"late": 1}
 
 
+@pytest.mark.usefixtures("unshared")
 def test_changes_without_end_while_it_is_copied(
     live: pmemobj.PersistentObjectPool, copy: Path
 ) -> None:
