@@ -105,6 +105,21 @@ typedef struct pmo_allowance {
     uint64_t undos;
 } pmo_allowance;
 
+/* Where in which file a part of the pool lies. */
+typedef struct pmo_mapped_file {
+    uint64_t start; /* offsets in the pool */
+    uint64_t end;
+    off_t position;
+    ino_t inode;
+    char *path;
+} pmo_mapped_file;
+
+typedef struct pmo_mapped_files {
+    pmo_mapped_file *items;
+    uint64_t count;
+    uint64_t limit; /* up to this offset all are known */
+} pmo_mapped_files;
+
 struct pmo_collector;
 
 struct pmo_pool {
@@ -156,6 +171,7 @@ struct pmo_pool {
     bool journal_open;   /* this transaction has a journal */
     pmo_vector saved;    /* ranges in it: start, end, ... */
     pmo_window *windows; /* newest first */
+    pmo_mapped_files mapped;
     struct pmo_collector *collector;
 };
 

@@ -363,6 +363,10 @@ typedef struct pmo_window pmo_window;
 
 /* The address of a raw's bytes, all in one piece, valid until pmo_window_leave. */
 int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window **window);
+/* The same, on pages of its own that may be written to: nobody else sees it, nor does the
+ * pool. For a raw that is sealed. PMO_ESYSTEM: its file is not found, or there are too many
+ * mappings; to be copied. */
+int pmo_window_private(pmo_pool *pool, uint64_t offset, char **address, pmo_window **window);
 /* May be called by any thread, without the lock, and after the pool was closed. */
 void pmo_window_leave(pmo_window *window);
 

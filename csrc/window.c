@@ -1,13 +1,16 @@
 /*
  * A window is the pool's pages mapped a second time, so that closing the pool, which
  * unmaps libpmemobj's mapping, takes nothing away from who still views them. A raw in
- * extents has a window of its own, in which they lie side by side.
+ * extents has a window of its own, in which they lie side by side; and so has each reader of
+ * sealed bytes, whose pages are private: libraries write past what is marked as read-only.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -86,6 +89,109 @@ static int open_range(pmo_pool *pool, uint64_t start, uint64_t end, pmo_window *
     return keep(pool, *found, map_again(pool, from, (*found)->size, (*found)->address));
 }
 
+/* ---- private pages ---------------------------------------------------------------------- */
+
+static void forget_files(pmo_pool *pool) {
+    for (uint64_t i = 0; i < pool->mapped.count; i++) {
+        free(pool->mapped.items[i].path);
+    }
+    free(pool->mapped.items);
+    pool->mapped = (pmo_mapped_files){0};
+}
+
+static int note_file(const pmo_mapping *at, void *context) {
+    pmo_pool *pool = context;
+    pmo_mapped_files *mapped = &pool->mapped;
+    if (!at->shared) {
+        return 0;
+    }
+    pmo_mapped_file *items = realloc(mapped->items, (mapped->count + 1) * sizeof *items);
+    if (items == NULL) {
+        return PMO_ENOMEM;
+    }
+    mapped->items = items;
+    char *path = strdup(at->path);
+    if (path == NULL) {
+        return PMO_ENOMEM;
+    }
+    items[mapped->count++] = (pmo_mapped_file){
+        .start = at->start - (uintptr_t)pool->base,
+        .end = at->end - (uintptr_t)pool->base,
+        .position = at->position,
+        .inode = at->inode,
+        .path = path,
+    };
+    return 0;
+}
+
+/* Reading all of the process's mappings takes long: what is found is kept. */
+static int note_files(pmo_pool *pool, uint64_t end) {
+    if (end <= pool->mapped.limit) {
+        return PMO_OK;
+    }
+    forget_files(pool);
+    pool->limit = pmo_measure_files(pool);
+    uintptr_t base = (uintptr_t)pool->base;
+    int status = pmo_maps_walk(base, base + pool->limit, note_file, pool);
+    if (status != PMO_OK) {
+        forget_files(pool);
+        return status == -1 ? pmo_fail_system(pool, errno) : status;
+    }
+    pool->mapped.limit = pool->limit;
+    return PMO_OK;
+}
+
+static int map_file(pmo_pool *pool, const pmo_mapped_file *file, uint64_t start, uint64_t size,
+                    char *to) {
+    int descriptor =
+        pmo_maps_reopen(&(pmo_mapping){.inode = file->inode, .path = file->path}, O_RDONLY);
+    if (descriptor < 0) {
+        return pmo_fail_system(pool, ENOENT);
+    }
+    off_t position = file->position + (off_t)(start - file->start);
+    void *made = mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                      descriptor, position);
+    int error = errno;
+    close(descriptor);
+    return made == MAP_FAILED ? pmo_fail_system(pool, error) : PMO_OK;
+}
+
+static int map_privately(pmo_pool *pool, uint64_t start, uint64_t size, char *to) {
+    uint64_t end = start + size;
+    PMO_TRY(note_files(pool, end));
+    for (uint64_t i = 0; i < pool->mapped.count && start < end; i++) {
+        const pmo_mapped_file *file = &pool->mapped.items[i];
+        if (file->start <= start && start < file->end) {
+            uint64_t part = (file->end < end ? file->end : end) - start;
+            PMO_TRY(map_file(pool, file, start, part, to));
+            start += part;
+            to += part;
+        }
+    }
+    return start == end ? PMO_OK : pmo_fail_system(pool, ENOENT);
+}
+
+/* ---- windows ---------------------------------------------------------------------------- */
+
+typedef int (*mapper)(pmo_pool *pool, uint64_t start, uint64_t size, char *to);
+
+static bool in_extents(const pmo_raw *raw) {
+    return (raw->form & ~(uint64_t)PMO_RAW_SEALED) != 0;
+}
+
+/* A raw's extents, side by side. */
+static int lay(pmo_pool *pool, uint64_t offset, mapper map, char *to) {
+    const pmo_raw *raw = pmo_at(pool, offset);
+    for (uint64_t position = 0; position < raw->length;) {
+        uint64_t place = 0;
+        uint64_t size = raw->length - position;
+        PMO_TRY(pmo_raw_piece(pool, offset, position, &size, &place));
+        PMO_TRY(map(pool, place, pmo_page_up(size), to + position));
+        position += size;
+    }
+    return PMO_OK;
+}
+
 /* The windows of raws in extents that nobody views any more. */
 static void drop_unused(pmo_pool *pool) {
     for (pmo_window **at = &pool->windows; *at != NULL;) {
@@ -108,17 +214,7 @@ static int compose(pmo_pool *pool, uint64_t offset, pmo_window **found) {
     }
     const pmo_raw *raw = pmo_at(pool, offset);
     PMO_TRY(make(pool, offset, pmo_page_up(raw->length), true, found));
-    int status = PMO_OK;
-    for (uint64_t position = 0; position < raw->length && status == PMO_OK;) {
-        uint64_t place = 0;
-        uint64_t size = raw->length - position;
-        status = pmo_raw_piece(pool, offset, position, &size, &place);
-        if (status == PMO_OK) {
-            status = map_again(pool, place, pmo_page_up(size), (*found)->address + position);
-        }
-        position += size;
-    }
-    return keep(pool, *found, status);
+    return keep(pool, *found, lay(pool, offset, map_again, (*found)->address));
 }
 
 int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window **window) {
@@ -126,7 +222,7 @@ int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window
     pmo_raw *raw = NULL;
     PMO_TRY(pmo_raw_at(pool, offset, &raw));
     drop_unused(pool);
-    if ((raw->form & ~(uint64_t)PMO_RAW_SEALED) != 0) {
+    if (in_extents(raw)) {
         PMO_TRY(compose(pool, offset, window));
         *address = (*window)->address;
     } else {
@@ -135,6 +231,25 @@ int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window
         *address = (*window)->address + (start - (*window)->start);
     }
     atomic_fetch_add(&(*window)->users, 1);
+    return PMO_OK;
+}
+
+int pmo_window_private(pmo_pool *pool, uint64_t offset, char **address, pmo_window **window) {
+    PMO_TRY(pmo_usable(pool));
+    pmo_raw *raw = NULL;
+    PMO_TRY(pmo_raw_at(pool, offset, &raw));
+    uint64_t start = pmo_raw_start(offset);
+    uint64_t from = start & ~(uint64_t)(PMO_RAW_PAGE - 1);
+    bool composed = in_extents(raw);
+    uint64_t size = pmo_page_up(composed ? raw->length : start + raw->length - from);
+    PMO_TRY(make(pool, from, size, composed, window));
+    int status = composed ? lay(pool, offset, map_privately, (*window)->address)
+                          : map_privately(pool, from, size, (*window)->address);
+    if (status != PMO_OK) {
+        pmo_window_leave(*window);
+        return status;
+    }
+    *address = (*window)->address + (composed ? 0 : start - from);
     return PMO_OK;
 }
 
@@ -165,6 +280,7 @@ void pmo_windows_privatise(pmo_pool *pool) {
 
 void pmo_windows_close(pmo_pool *pool) {
     pmo_windows_privatise(pool);
+    forget_files(pool);
     while (pool->windows != NULL) {
         pmo_window *window = pool->windows;
         pool->windows = window->next;

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pmemobj._native import lib
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from pmemobj.codecs import Encoded
 
-__all__ = ["FRESH", "LIBRARIES", "Image", "image_of", "load", "register_kind"]
+__all__ = ["FRESH", "LIBRARIES", "Image", "cacheable", "image_of", "load", "register_kind"]
 
 LIBRARIES = frozenset(
     ("numpy", "pandas", "pyarrow", "polars", "scipy", "sklearn", "torch", "xarray")
@@ -28,6 +29,29 @@ LIBRARIES = frozenset(
 
 FRESH = frozenset((lib.PMO_TYPE_ARRAY, lib.PMO_TYPE_PICKLED))
 """Type codes that no read cache keeps: the next read may have to give another object."""
+
+_LEAVES = frozenset((int, float, str, bytes, bool, NoneType))
+
+
+def cacheable(value: Any) -> bool:
+    """May the next read give the same object? Not one that its reader could change.
+
+    O(1); O(length) of a tuple.
+    """
+    if type(value) in _LEAVES:
+        return True
+    work = [value]
+    while work:
+        cls = type(work[-1])
+        if cls is tuple or cls is frozenset:
+            work += work.pop()
+            continue
+        work.pop()
+        if cls not in _LEAVES and any(
+            base.__module__.partition(".")[0] in LIBRARIES for base in cls.__mro__
+        ):
+            return False
+    return True
 
 
 class Image(Protocol):

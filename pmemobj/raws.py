@@ -3,6 +3,9 @@
 A view is anything that refers to the memory: an array, a memoryview, a frame's column. Each
 keeps its RawBytes, which keeps the bytes: they are not freed while a view lives, whatever
 happens to the variables that led to them.
+
+Sealed bytes are viewed on private pages, each reader's own, because libraries write past the
+mark of a read-only buffer; what they write there, nobody else sees.
 """
 
 from __future__ import annotations
@@ -19,7 +22,14 @@ from pmemobj.kinds import register_kind
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
 
-__all__ = ["RawBytes"]
+__all__ = ["RawBytes", "sealed_at"]
+
+_MAPPED = 1 << 20
+"""Bytes from which on private pages are mapped; fewer are copied. A process has some 65,000
+mappings, and reading from a new one takes longer than copying so much."""
+
+_ALIGNED = 64
+_allocate = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class RawBytes:
@@ -92,6 +102,38 @@ class RawBytes:
         start = ffi.gc(ffi.cast("char *", self.address), partial(_keep, self))
         return ffi.buffer(start, self.length)
 
+    def private(self) -> Any:
+        """A writable buffer of the sealed bytes for one reader, which keeps them.
+
+        It is a copy that is made page by page, where it is written to. O(1), O(length) of few.
+        """
+        mm = self._p_mm
+        with mm.lock:
+            address, held = self._mapped() or self._copied()
+        table = _sealed_of(mm)
+        table[address] = self
+        start = ffi.gc(ffi.cast("char *", address), partial(_forget, table, address, self, held))
+        return ffi.buffer(start, self.length)
+
+    def _mapped(self) -> tuple[int, Any] | None:
+        """Private pages: their address, and what holds them; None: to be copied."""
+        if self.length < _MAPPED:
+            return None
+        address, window = ffi.new("char **"), ffi.new("pmo_window **")
+        status = lib.pmo_window_private(self._p_mm.ctx, self._p_off, address, window)
+        if status == lib.PMO_ESYSTEM:
+            return None
+        if status:
+            self._p_mm.finish(status, self)
+        return int(ffi.cast("uintptr_t", address[0])), ffi.gc(window[0], lib.pmo_window_leave)
+
+    def _copied(self) -> tuple[int, Any]:
+        block = _allocate("char[]", self.length + _ALIGNED)
+        address = int(ffi.cast("uintptr_t", block))
+        address += -address % _ALIGNED
+        ffi.memmove(ffi.cast("char *", address), ffi.cast("char *", self.address), self.length)
+        return address, block
+
     def fill(self, position: int, data: Any, size: int | None = None) -> None:
         """Store bytes that no committed state has yet. *data*: a contiguous buffer, or None.
 
@@ -115,7 +157,6 @@ class RawBytes:
             if status:
                 mm.finish(status, self)
         self.sealed = True
-        _sealed_of(mm)[self.address] = self
 
     def changing(self, ranges: Any, count: int) -> None:
         """Announce writes to *count* ranges, an array of uint64 (position, size) pairs.
@@ -143,6 +184,11 @@ def _keep(raw: RawBytes, address: Any) -> None:
     """The end of a buffer that kept *raw*."""
 
 
+def _forget(table: Any, address: int, raw: RawBytes, held: Any, start: Any) -> None:
+    """The end of a private buffer, which kept *raw* and what holds its memory."""
+    table.pop(address, None)
+
+
 def _sealed_of(mm: MemoryManager) -> weakref.WeakValueDictionary[int, RawBytes]:
     table: weakref.WeakValueDictionary[int, RawBytes]
     if mm.sealed is None:
@@ -151,17 +197,20 @@ def _sealed_of(mm: MemoryManager) -> weakref.WeakValueDictionary[int, RawBytes]:
     return table
 
 
-def sealed_at(mm: MemoryManager, address: int, length: int) -> RawBytes | None:
-    """The sealed bytes that start at *address* and are *length* long, if a view has them."""
-    raw = _sealed_of(mm).get(address) if length else None
-    return raw if raw is not None and raw.length == length and raw._p_off > 1 else None
+def sealed_at(mm: MemoryManager, address: int, memory: memoryview) -> RawBytes | None:
+    """The sealed bytes of which *memory*, at *address*, is a private view that did not change.
+
+    O(length) if it is such a view.
+    """
+    raw = _sealed_of(mm).get(address)
+    if raw is None or raw.length != memory.nbytes or raw._p_off <= 1:
+        return None
+    return raw if raw.memory == ffi.buffer(ffi.from_buffer(memory)) else None
 
 
 def _load(mm: MemoryManager, offset: int) -> RawBytes:
     raw = RawBytes(mm, offset)
     mm.adopt(raw)
-    if raw.sealed:
-        _sealed_of(mm)[raw.address] = raw
     return raw
 
 

@@ -121,7 +121,7 @@ class ValueKeeper(ObjectKeeper):
         super().__init__(pool_ptr, type_table, allow_pickle)
         self.pickled_types: set[type] = set()
         self.sealed: Any = None
-        """Start addresses of the immutable bytes that are viewed (see raws)."""
+        """Where which sealed bytes are viewed (see raws)."""
 
     @property
     def value(self) -> Any:

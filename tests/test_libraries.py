@@ -34,6 +34,20 @@ def in_pool(pool: Any, array: Any) -> bool:
     return any(start <= address < end for start, end in addresses(pool))
 
 
+@pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buffers are mapped, however small."""
+    monkeypatch.setattr("pmemobj.raws._MAPPED", 0)
+
+
+@pytest.fixture(params=["mapped", "copied"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Buffers are mapped, or copied, whatever their size."""
+    way = str(request.param)
+    monkeypatch.setattr("pmemobj.raws._MAPPED", 0 if way == "mapped" else 1 << 40)
+    return way
+
+
 def stored(pool: Any, reopen: Callable[[Any], Any], value: Any) -> tuple[Any, Any]:
     """The pool, opened again, and the value as it is there."""
     pool.root["v"] = value
@@ -63,6 +77,7 @@ def frame() -> Any:
     )
 
 
+@pytest.mark.usefixtures("mapped")
 def test_frame(pool: Any, reopen: Any) -> None:
     pd = pytest.importorskip("pandas")
     given = frame()
@@ -96,6 +111,39 @@ def test_changing_a_frame_is_seen_to_have_no_effect(pool: Any) -> None:
     changed["new"] = 1
     pool.root["df"] = changed
     assert "new" in pool.root["df"]
+
+
+class Holder(pmemobj.PersistentObject):
+    """Has an attribute."""
+
+    value: Any
+
+
+@pytest.mark.parametrize("rows", [3, 5000])
+def test_no_read_shows_what_another_reader_changed(pool: Any, rows: int) -> None:
+    pd = pytest.importorskip("pandas")
+    given = pd.DataFrame({"a": np.arange(rows)})
+    root = pool.root
+    root["holder"] = pool.new(Holder)
+    root["replaced"], root["list"] = 1, [1]
+    assert root["replaced"] == root["list"][0] == 1
+    root["replaced"] = root["list"][0] = root["holder"].value = root["plain"] = given
+    root["tuple"] = ((given, 1),)
+    reads: list[Callable[[], Any]] = [
+        lambda: root["plain"],
+        lambda: root.get("replaced"),
+        lambda: root["list"][0],
+        lambda: root["tuple"][0][0],
+        lambda: root["holder"].value,
+        lambda: next(iter(root["list"])),
+        lambda: dict(root)["plain"],
+    ]
+    list(root)  # whoever has all keys has values read ahead
+    for read in reads:
+        mine = read()
+        mine["new"] = 1
+        for other in reads:
+            assert list(other().columns) == ["a"]
 
 
 def test_what_did_not_change_is_stored_once(pool: Any) -> None:
@@ -148,6 +196,7 @@ def test_a_frame_over_a_persistent_array_is_a_copy(pool: Any) -> None:
 # -- arrow, polars, xarray ----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("mapped")
 def test_arrow_table(pool: Any, reopen: Any) -> None:
     pa = pytest.importorskip("pyarrow")
     given = pa.table(
@@ -168,6 +217,7 @@ def test_arrow_table(pool: Any, reopen: Any) -> None:
         assert not data.is_mutable
 
 
+@pytest.mark.usefixtures("mapped")
 def test_polars(pool: Any, reopen: Any) -> None:
     pl = pytest.importorskip("polars")
     given = pl.DataFrame(
@@ -185,11 +235,13 @@ def test_polars(pool: Any, reopen: Any) -> None:
     assert found["frame"].equals(given)
     assert found["series"].equals(given["s"])
     assert found["series"].name == "s"
+    read = found["frame"]
     places = addresses(pool)
-    data = found["frame"]["i"].to_arrow().buffers()[1]
+    data = read["i"].to_arrow().buffers()[1]
     assert any(start <= data.address < end for start, end in places)
 
 
+@pytest.mark.usefixtures("mapped")
 def test_xarray(pool: Any, reopen: Any) -> None:
     xr = pytest.importorskip("xarray")
     given = xr.Dataset(
@@ -206,6 +258,7 @@ def test_xarray(pool: Any, reopen: Any) -> None:
 # -- scipy, scikit-learn, torch ------
 
 
+@pytest.mark.usefixtures("mapped")
 def test_sparse(pool: Any, reopen: Any) -> None:
     sparse = pytest.importorskip("scipy.sparse")
     given = sparse.random(500, 500, 0.1, format="csr", random_state=0)
@@ -232,6 +285,7 @@ def test_models(pool: Any, reopen: Any) -> None:
     assert (found["forest"].predict(x) == forest.predict(x)).all()
 
 
+@pytest.mark.usefixtures("mapped")
 def test_tensors(pool: Any, reopen: Any) -> None:
     torch = pytest.importorskip("torch")
     given = {
@@ -245,10 +299,86 @@ def test_tensors(pool: Any, reopen: Any) -> None:
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
         assert found[name].requires_grad == tensor.requires_grad
-    assert in_pool(pool, pool.root["v"]["floats"].numpy())
+    floats = pool.root["v"]["floats"]
+    assert in_pool(pool, floats.numpy())
+
+
+def test_a_tensor_is_trained_and_the_stored_one_stays(pool: Any, either_way: str) -> None:
+    torch = pytest.importorskip("torch")
+    pool.root["model"] = torch.nn.Linear(300, 20)
+    stored_one = pool.root["model"].weight.detach().clone()
+    model = pool.root["model"]
+    steps = torch.optim.SGD(model.parameters(), 0.5)
+    model(torch.ones(300)).sum().backward()
+    steps.step()
+    assert pool.check().ok, either_way
+    assert not torch.equal(model.weight, stored_one)
+    assert torch.equal(pool.root["model"].weight, stored_one)
+    pool.root["model"] = model
+    assert torch.equal(pool.root["model"].weight, model.weight)
+    assert pool.check().ok
+
+
+def test_a_model_that_learns_past_the_read_only_mark(pool: Any, either_way: str) -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    random = np.random.default_rng(0)
+    x, y = random.random((50, 400)), random.random(50)
+    pool.root["model"] = linear_model.SGDRegressor(random_state=0).fit(x, y)
+    before = pool.root["model"].coef_.copy()
+    model = pool.root["model"]
+    model.partial_fit(x, y)
+    assert not (model.coef_ == before).all()
+    assert (pool.root["model"].coef_ == before).all()
+    assert pool.check().ok, either_way
+    pool.root["model"] = model
+    assert (pool.root["model"].coef_ == model.coef_).all()
 
 
 # -- what they have in common ------
+
+
+def scribble(array: Any) -> None:
+    """Write past the mark of a read-only array, as careless libraries do."""
+    from pmemobj._native import ffi
+
+    ffi.memmove(ffi.cast("char *", array.__array_interface__["data"][0]), b"\xff" * 8, 8)
+
+
+@pytest.mark.parametrize("kind", ["file", "elastic", "scratch", "extents", "moved"])
+def test_no_reader_writes_to_the_pool(
+    tmp_path: Any, kind: str, either_way: str, request: pytest.FixtureRequest
+) -> None:
+    from pmemobj._native import lib
+
+    if kind == "extents":
+        lib.pmo_raw_limits(20_000, 8192)
+        request.addfinalizer(lambda: lib.pmo_raw_limits(0, 0))
+    place = tmp_path / "p.pmem"
+    given = np.ma.arange(20_000)
+    elastic = kind in ("elastic", "moved")
+    with pmemobj.create(
+        place, elastic=elastic, **({} if elastic else {"pool_size": 32 << 20})
+    ) as pool:
+        pool.root = {"v": given}
+    with pmemobj.open(place, scratch=kind == "scratch") as pool:
+        if kind == "moved":
+            place.rename(tmp_path / "other.pmem")
+        found = pool.root["v"]
+        scribble(found.data)
+        assert found[0] == -1
+        assert (pool.root["v"] == given).all()
+        assert pool.check().ok
+        kept = pool.root["v"]
+        pool.root["again"] = found
+        assert pool.root["again"][0] == -1
+        assert (kept == given).all()
+        if kind == "moved":
+            (tmp_path / "other.pmem").rename(place)
+    scribble(kept.data)
+    assert found[0] == kept[0] == -1
+    with pmemobj.open(place) as pool:
+        assert pool.check().ok
+        assert (pool.root["v"] == given).all(), either_way
 
 
 def test_masked_and_other_arrays(pool: Any, reopen: Any) -> None:
@@ -311,6 +441,7 @@ class Nominated:
         self.data = data
 
 
+@pytest.mark.usefixtures("mapped")
 def test_nominated_values_keep_their_buffers_outside_too(pool: Any, reopen: Any) -> None:
     with pytest.raises(pmemobj.UnstorableError):
         pool.root["v"] = Nominated(np.ones(5000))
@@ -323,13 +454,13 @@ def test_nominated_values_keep_their_buffers_outside_too(pool: Any, reopen: Any)
 def test_damaged_bytes_are_found(pool: Any) -> None:
     pool.root["df"] = frame()
     found = pool.root["df"]
-    column = found["float"].to_numpy()
     from pmemobj._native import ffi
 
-    address = column.__array_interface__["data"][0]
+    raw = next(raw for raw in pool.mm.sealed.values() if raw.length == 8 * ROWS)
     assert pool.check().ok
-    ffi.cast("double *", address)[3] = 99
+    ffi.cast("double *", raw.address)[3] += 1
     assert not pool.check().ok
+    del found
 
 
 def test_a_missing_library_is_named(pool: Any, tmp_path: Any) -> None:

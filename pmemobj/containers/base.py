@@ -33,7 +33,7 @@ from pmemobj.codecs import decode_batch
 from pmemobj.containers.ahead import Ahead, Watched
 from pmemobj.errors import DetachedObjectError, MissingAttributeError, MissingClassError
 from pmemobj.handles import for_each
-from pmemobj.kinds import FRESH
+from pmemobj.kinds import FRESH, cacheable
 
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
@@ -320,7 +320,7 @@ class Stored:
 
         *moves*: as for ``_p_decode``.
         """
-        if size <= CACHEABLE_PAYLOAD:
+        if size <= CACHEABLE_PAYLOAD and cacheable(value):
             if len(self._p_cache) >= CACHE_LIMIT:
                 self._p_cache.clear()
             if self._p_moves == moves:  # the last: from here on nothing can come between

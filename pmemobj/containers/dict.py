@@ -28,6 +28,7 @@ from pmemobj.containers.views import (
     PersistentDictValues,
 )
 from pmemobj.errors import DetachedObjectError
+from pmemobj.kinds import cacheable
 from pmemobj.typetable import register_builtin
 
 _set_int = lib.pmo_table_set_int
@@ -172,7 +173,7 @@ class PersistentDict(StoredTable):
             if len(cache) + page.keys.length >= CACHE_LIMIT:
                 cache.clear()
             for key, value in self._p_entries(page, "items"):
-                if type(key) in CACHED_KEYS and self._p_moves == moves:
+                if type(key) in CACHED_KEYS and cacheable(value) and self._p_moves == moves:
                     cache[key] = value
             following = self._p_page(page.next, page.next + FIRST_READ, False).keys.values(mm)
             if following and self._p_moves == moves:

@@ -33,6 +33,7 @@ from pmemobj.containers.base import (
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import put_simple
 from pmemobj.errors import InvalidTypeError, PmemobjError
+from pmemobj.kinds import cacheable
 from pmemobj.typetable import register_builtin
 
 if TYPE_CHECKING:
@@ -127,11 +128,11 @@ class PersistentObject(Instance, metaclass=ObjectType):
                 if status == lib.PMO_EMISSING:
                     return MISSING
                 mm.finish(status, self)
-            size = 0 if read.tag < lib.PMO_STR else read.number
+            size = self._p_weight(read)
             value = self._p_decode(read, moves)
             if value is CHANGED:
                 return self._p_load(name)
-            if size <= CACHEABLE and type(self._p_cache) is dict:
+            if size <= CACHEABLE and cacheable(value) and type(self._p_cache) is dict:
                 cls = type(self)
                 if name in cls._p_pooled or admit(cls, name):
                     kept = instance_dict(self)

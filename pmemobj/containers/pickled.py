@@ -2,7 +2,7 @@
 
 Frames, tables, matrices and fitted models consist of a little structure and a few large
 buffers. The structure is a pickle; the buffers are raws, which several values may share, and
-which the value that is read views without a copy and cannot change.
+which the value that is read views without a copy. What it changes in them is its own.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class PickledImage:
     def _raw(self, memory: memoryview, raws: dict[tuple[int, int], RawBytes]) -> RawBytes:
         address = int(ffi.cast("uintptr_t", ffi.from_buffer(memory)))
         key = address, memory.nbytes
-        raw = raws.get(key) or sealed_at(self._mm, address, memory.nbytes)
+        raw = raws.get(key) or sealed_at(self._mm, address, memory)
         if raw is None:
             raw = RawBytes.create(self._mm, memory.nbytes)
             raw.fill(0, memory)
@@ -126,7 +126,7 @@ def _load(mm: MemoryManager, offset: int) -> Any:
             raws.append(mm.decode(value))
     if not payload or not all(isinstance(raw, RawBytes) for raw in raws):
         raise PoolCorruptedError("a pickled value that has no pickle", offset=offset)
-    views = [memoryview(raw.memory).toreadonly() for raw in raws]
+    views = [memoryview(raw.private()).toreadonly() for raw in raws]
     found = pickles.decode_pickle(payload, mm.allow_pickle, views)
     if type(found) is codecs.Missing:
         return MissingPickled(mm, offset, found)

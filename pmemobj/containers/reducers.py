@@ -112,7 +112,7 @@ def torch_from_array(array: Any, name: str, requires_grad: bool, parameter: bool
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # read-only memory: storing again is how to change it
+        warnings.simplefilter("ignore")  # marked as read-only; but its pages are private
         tensor = torch.from_numpy(array)
     if name == "bfloat16":
         tensor = tensor.view(torch.bfloat16)
