@@ -175,7 +175,8 @@ int pmo_unpin(pmo_pool *pool, uint64_t offset) {
 
 int pmo_unpin_many(pmo_pool *pool, const uint64_t *offsets, uint64_t count, uint64_t *done) {
     while (*done < count) {
-        int status = pmo_unpin(pool, offsets[*done]);
+        uint64_t offset = offsets[*done];
+        int status = offset != 0 ? pmo_unpin(pool, offset) : PMO_OK;
         if (status == PMO_EOTHERPOOL) {
             return status;
         }

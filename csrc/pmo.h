@@ -315,7 +315,7 @@ int pmo_decref(pmo_pool *pool, uint64_t offset);
 /* A pinned object outlives its last reference, until it is unpinned. */
 int pmo_pin(pmo_pool *pool, uint64_t offset);
 int pmo_unpin(pmo_pool *pool, uint64_t offset);
-/* Unpin offsets[*done] and those behind it, counting in *done. Stops early with
+/* Unpin offsets[*done] and those behind it (0: nothing), counting in *done. Stops early with
  * PMO_FOREIGN_DEAD, to be called again, and with PMO_EOTHERPOOL. An orphan that cannot be freed
  * now is left to a collection. */
 int pmo_unpin_many(pmo_pool *pool, const uint64_t *offsets, uint64_t count, uint64_t *done);

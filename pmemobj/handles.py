@@ -1,19 +1,21 @@
 """The identity table: one live Python handle per stored object.
 
 A live handle pins its object in the C core, so that it outlives its last stored reference.
-When Python drops a handle, its offset is only noted (that may happen at any instant, in any
-thread); ``release_dead`` unpins later, between operations.
+When Python drops a handle, that is only noted (it may happen at any instant, in any thread, and
+by no Python code: an interrupt that came in there would be lost); ``release_dead`` unpins later,
+between operations.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections import deque
+from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["HandleTable", "for_each"]
 
@@ -33,17 +35,21 @@ for_each = deque[None](maxlen=0).extend
 
 
 class HandleTable:
-    """Offset -> live handle, by weak references."""
+    """Offset -> live handle, by weak references.
+
+    Attributes:
+        dead: references whose handle has died; always the same list.
+        undead: offsets of dead handles whose pins could not be released yet.
+    """
 
     __slots__ = ("_on_death", "_refs", "_retired", "dead", "undead")
 
-    def __init__(self, on_death: Callable[[_HandleRef], None]) -> None:
+    def __init__(self) -> None:
         self._refs: dict[int, _HandleRef] = {}
         self._retired: list[_HandleRef] = []
-        self._on_death = on_death
         self.dead: list[_HandleRef] = []
+        self._on_death = self.dead.append
         self.undead: list[int] = []
-        """Offsets that take_dead gave, whose pins could not be released then."""
 
     def get(self, offset: int) -> Any:
         """The live handle of the object at *offset*, or None. O(1)."""
@@ -96,16 +102,19 @@ class HandleTable:
 
     def take_dead(self) -> list[int]:
         """Offsets whose handle has died since the last call, one for each pin to release."""
-        dead, self.dead = self.dead, []
         refs = self._refs
-        for ref in dead:
-            # Without a call, at which a signal handler could come in and enter another handle.
-            if ref.offset in refs and refs[ref.offset] is ref:
-                del refs[ref.offset]
-            elif ref in self._retired:
-                self._retired.remove(ref)
+        with suppress(IndexError):
+            while True:
+                ref = self.dead.pop()
+                # Without a call, at which a signal handler could come in and enter another handle.
+                if ref.offset in refs and refs[ref.offset] is ref:
+                    del refs[ref.offset]
+                elif ref in self._retired:
+                    self._retired.remove(ref)
+                if ref.offset:
+                    self.undead.append(ref.offset)
         undead, self.undead = self.undead, []
-        return undead + [ref.offset for ref in dead if ref.offset]
+        return undead
 
     def live(self) -> Iterator[tuple[int, Any]]:
         """(offset, handle) of all live handles."""

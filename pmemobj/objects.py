@@ -35,6 +35,44 @@ def allocate(cls: Any) -> Any:
     return new(cls)
 
 
+class Release:
+    """Pins that are being released. The core counts: an interruption releases none twice.
+
+    When an object of a custom class dies, Python code runs in between, which may free objects
+    whose pins are still to be released; their memory is another object's then.
+    """
+
+    def __init__(self, offsets: list[int]) -> None:
+        self._count = len(offsets)
+        self._offsets = ffi.new("uint64_t[]", offsets)
+        self._done = ffi.new("uint64_t *")
+        self._places: dict[int, list[int]] | None = None
+
+    def step(self, ctx: Any) -> int:
+        """Go on to the next object that Python code has to bury, or to the end."""
+        return int(lib.pmo_unpin_many(ctx, self._offsets, self._count, self._done))
+
+    def done(self) -> bool:
+        """Is none left?"""
+        return bool(self._done[0] == self._count)
+
+    def left(self) -> list[int]:
+        """Offsets that are still to be unpinned."""
+        if self.done():
+            return []
+        rest = ffi.unpack(self._offsets + self._done[0], self._count - self._done[0])
+        return [offset for offset in rest if offset]
+
+    def forget(self, offset: int) -> None:
+        """The object at *offset* is no more, and nor are its pins."""
+        if self._places is None:
+            self._places = {}
+            for place in range(self._done[0], self._count):
+                self._places.setdefault(self._offsets[place], []).append(place)
+        for place in self._places.pop(offset, ()):
+            self._offsets[place] = 0
+
+
 class ObjectKeeper(TransactionKeeper):
     """The part of a memory manager that knows which objects have a handle."""
 
@@ -45,10 +83,12 @@ class ObjectKeeper(TransactionKeeper):
         self.ctx = ffi.gc(pool_ptr, lib.pmo_release)
         self.closed = False
         self.forked = False
-        self.handles = HandleTable(self._handle_died)
+        self.handles = HandleTable()
         self._burying = False
+        self._releases: list[Release] = []
         self.custom = False
         """Are there classes in the pool that lay out their memory by themselves?"""
+        self._attend_when_due()
         try:
             info = ffi.new("pmo_pool_info *")
             status = lib.pmo_info(self.ctx, info)
@@ -75,7 +115,7 @@ class ObjectKeeper(TransactionKeeper):
         """
         state = self.wait_turn()
         if state is None:
-            self.attention = self.custom or STEPWISE
+            self._attend_when_due()
             if self.custom and not self._burying and lib.pmo_tx_is_open(self.ctx):
                 # Ctrl-C came when the core had just said that custom objects had died.
                 self.unwind(0)
@@ -198,12 +238,11 @@ class ObjectKeeper(TransactionKeeper):
 
     def release_dead(self) -> None:
         """Unpin the objects of handles that Python has dropped; frees those nothing refers to."""
-        dead = self.handles.take_dead()
-        offsets = ffi.new("uint64_t[]", dead)
-        done = ffi.new("uint64_t *")  # the core counts: an interruption must not release twice
+        release = Release(self.handles.take_dead())
+        self._releases.append(release)
         try:
-            while done[0] < len(dead):
-                status = lib.pmo_unpin_many(self.ctx, offsets, len(dead), done)
+            while not release.done():
+                status = release.step(self.ctx)
                 if status == lib.PMO_EOTHERPOOL:
                     return  # when that transaction has ended
                 if status == lib.PMO_FOREIGN_DEAD:
@@ -213,8 +252,9 @@ class ObjectKeeper(TransactionKeeper):
                 self.unwind(0)
             raise
         finally:
-            if done[0] < len(dead):
-                self.handles.undead += dead[done[0] :]
+            self._releases.remove(release)
+            if left := release.left():
+                self.handles.undead += left
                 self.attention = True
 
     def drop_caches(self) -> None:
@@ -279,9 +319,9 @@ class ObjectKeeper(TransactionKeeper):
             for handle in state.touched.values():
                 handle._p_refresh()
 
-    def _handle_died(self, ref: Any) -> None:
-        self.handles.dead.append(ref)
-        self.attention = True
+    def _attend_when_due(self) -> None:
+        """From now on ``attention`` is set as soon as a handle dies: it is the list of these."""
+        self.attention = self.custom or STEPWISE or self.handles.dead
 
     def _gone(self, handle: Any) -> Exception:
         if handle is not None and handle._p_oid[1] == 0:
@@ -293,6 +333,8 @@ class ObjectKeeper(TransactionKeeper):
 
     def forget_object(self, offset: int) -> None:
         """The object at *offset* was freed, or was never made."""
+        for release in self._releases:
+            release.forget(offset)
         for handle in self.handles.remove(offset):
             self._poison(handle)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import weakref
 from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import failure, ffi, lib
@@ -99,7 +100,8 @@ class RawBytes:
     @property
     def memory(self) -> Any:
         """A writable buffer of the bytes, which keeps them."""
-        start = ffi.gc(ffi.cast("char *", self.address), partial(_keep, self))
+        # At its end is_ gets the address: nothing happens, and no Python code runs there.
+        start = ffi.gc(ffi.cast("char *", self.address), partial(is_, self))
         return ffi.buffer(start, self.length)
 
     def private(self) -> Any:
@@ -178,10 +180,6 @@ class RawBytes:
             status = lib.pmo_raw_flush(mm.ctx, self._p_off, position, size)
             if status:
                 mm.finish(status, self)
-
-
-def _keep(raw: RawBytes, address: Any) -> None:
-    """The end of a buffer that kept *raw*."""
 
 
 def _forget(table: Any, address: int, raw: RawBytes, held: Any, start: Any) -> None:

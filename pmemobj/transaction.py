@@ -315,7 +315,7 @@ class TransactionKeeper:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.attention = STEPWISE
+        self.attention: object = STEPWISE
         self.uncached: NoCache | None = None
         """Handles with this cache need no attention, though a transaction is open."""
         self.open_transaction: OpenTransaction | None = None

@@ -13,6 +13,7 @@ import pytest
 from ring_buffer import FloatRing, ObjectRing
 
 import pmemobj
+from pmemobj._native import ffi, lib
 from pmemobj.containers import MissingCustomObject
 
 
@@ -284,3 +285,35 @@ def test_the_last_reference_of_one_is_deleted(
     assert not hasattr(holder, "ring")
     assert len(members) == 0
     assert pool.check().ok
+
+
+def test_one_that_is_freed_while_others_are_released(
+    pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a signal handler: its memory, and its pin, may be another object's then."""
+    rings = [pool.new(FloatRing, 3) for _ in range(2)]
+    memory = {ring._p_oid: next(iter(ring._p_substructures())) for ring in rings}
+    mm = pool.mm
+    finish = mm.finish
+    made: list[FloatRing] = []
+
+    def come_in(*arguments: Any) -> None:
+        finish(*arguments)
+        if made:
+            return
+        (oid,) = (oid for oid in memory if lib.pmo_direct(mm.ctx, oid[1]) != ffi.NULL)
+        with pool.transaction():
+            mm.free(memory[oid])
+            mm.free(oid)
+        made.append(pool.new(FloatRing, 3))
+        while made[-1]._p_oid != oid:
+            made.append(pool.new(FloatRing, 3))
+
+    monkeypatch.setattr(mm, "finish", come_in)
+    rings.clear()
+    pool.root = None
+    assert made
+    made[-1].append(1.5)
+    pool.root = made[-1]
+    assert pool.check().ok
+    assert list(pool.root) == [1.5]

@@ -34,6 +34,10 @@ def store(root: Any) -> None:
     root["new"] = ONES
 
 
+def store_through_the_file(root: Any) -> None:
+    root["new"] = np.ones(40_000)
+
+
 def store_in_containers(root: Any) -> None:
     root["new"] = {"deep": [ONES, (ONES, GRID[::2, ::3])]}
 
@@ -101,6 +105,7 @@ def a_large_write(root: Any) -> None:
 
 CASES = [
     store,
+    store_through_the_file,
     store_in_containers,
     replace,
     delete,

@@ -82,7 +82,12 @@ PUBLISHED = [
     "dict replace heaped",
     "set add int",
 ]
-POWERED = ["root replaced", "nested transactions", "several commits"]
+POWERED = [
+    "root replaced",
+    "root written through the file",
+    "nested transactions",
+    "several commits",
+]
 
 
 @pytest.mark.parametrize(

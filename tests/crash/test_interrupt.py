@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,29 @@ def test_an_interrupt_at_every_point(directory: Path, name: str) -> None:
     assert number > 3
     with pmemobj.open(directory / "pool.pmem") as pool:
         assert inspect(pool) == after
+
+
+def test_no_interrupt_can_be_lost_where_objects_die(directory: Path) -> None:
+    """CPython swallows what is raised there, so no Python code, that signals could enter, runs."""
+    entered: list[str] = []
+
+    def note(frame: Any, event: str, argument: object) -> None:
+        if event == "call":
+            entered.append(frame.f_code.co_name)
+
+    with pmemobj.create(directory / "pool.pmem", POOL_SIZE) as pool:
+        pool.root = {"list": [[i] for i in range(9)], "object": (7, [8]), "set": {1}}
+        held = [*pool.root["list"], pool.root["object"], pool.root["set"]]
+        pool.root["number"] = 1
+        assert not pool.mm.attention
+        sys.setprofile(note)
+        held.clear()
+        sys.setprofile(None)
+        assert entered == []
+        assert pool.mm.attention
+        pool.root["number"] = 2
+        assert not pool.mm.handles.dead
+        assert pool.check().ok
 
 
 def interrupted(action: Callable[[], object], delay: float) -> BaseException | None:
