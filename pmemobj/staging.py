@@ -8,7 +8,9 @@ then ``build`` makes the objects, inside the caller's transaction.
 from __future__ import annotations
 
 import marshal
+from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
+from io import IOBase
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
@@ -35,23 +37,60 @@ _LARGE = 4 << 20
 _TYPES: dict[type, int] = {
     list: lib.PMO_TYPE_LIST,
     dict: lib.PMO_TYPE_DICT,
+    OrderedDict: lib.PMO_TYPE_DICT,
     set: lib.PMO_TYPE_SET,
     tuple: lib.PMO_TYPE_TUPLE,
     frozenset: lib.PMO_TYPE_FROZENSET,
 }
 _HINTS = {
-    "bytearray": "store bytes(x)",
-    "OrderedDict": "store dict(x)",
-    "defaultdict": "store dict(x)",
+    "defaultdict": "store dict(x), and say d.setdefault(key, []) where it made values by itself",
+    "Counter": "store dict(x), and count with d[key] = d.get(key, 0) + 1",
     "deque": "store list(x)",
-    "Counter": "store dict(x)",
+    "bytearray": "store bytes(x)",
+    "memoryview": "store bytes(x)",
+    "array": "store numpy.array(x), or list(x)",
+    "SimpleNamespace": "store vars(x)",
     "mappingproxy": "store dict(x)",
     "dict_keys": "store list(x)",
     "dict_values": "store list(x)",
     "dict_items": "store list(x)",
-    "generator": "store list(x)",
-    "TextIOWrapper": "an open file cannot outlive its process; store its path",
+    "StringIO": "store x.getvalue()",
+    "BytesIO": "store x.getvalue()",
+    "module": "store its name, and import it again",
+    "lock": "a lock cannot outlive its process; keep it in an attribute named _v_...",
+    "RLock": "a lock cannot outlive its process; keep it in an attribute named _v_...",
 }
+_CHANGEABLE: tuple[type, ...] = (dict, list, set)
+_FIXED: tuple[type, ...] = (tuple, frozenset, str, bytes, int, float, complex)
+
+
+def _advice(value: Any) -> str:
+    """What to do with a value that cannot be stored."""
+    cls = type(value)
+    hint = _HINTS.get(cls.__name__)
+    if hint is not None:
+        return hint
+    if isinstance(value, IOBase):
+        return "an open file cannot outlive its process; store its path"
+    for base in _CHANGEABLE:
+        if isinstance(value, base):
+            return (
+                f"store {base.__name__}(x), or derive its class from "
+                f"Persistent{base.__name__.capitalize()}"
+            )
+    if hasattr(cls, "__next__"):
+        return "store list(x)"
+    name = cls.__qualname__
+    if cls.__module__ not in ("__main__", "builtins"):
+        name = f"{cls.__module__}.{name}"
+    nominate = f"if its instances never change, nominate it: pool.persist_via_pickle({name})"
+    if hasattr(cls, "_fields") and isinstance(value, tuple):
+        return f"store tuple(x) or x._asdict(), or, {nominate}"
+    for base in _FIXED:
+        if isinstance(value, base):
+            return f"store {base.__name__}(x), or, {nominate}"
+    instead = "dataclasses.asdict(x)" if hasattr(cls, "__dataclass_fields__") else "plain values"
+    return f"store {instead} instead, derive its class from PersistentObject, or, {nominate}"
 
 
 _LOOKS = 4000
@@ -111,7 +150,7 @@ def _looks_common(nodes: list[_Node]) -> bool:
     try:
         while work and left > 0:
             source = work.pop()
-            values = source.values() if type(source) is dict else source
+            values = source.values() if isinstance(source, dict) else source
             looked = list(islice(values, left // 2 + 1))  # and keep some for those inside
             left -= len(looked) + 1
             kinds = set(map(type, looked))
@@ -208,7 +247,7 @@ class Staging:
             source = node.source
             if node.image is not None:
                 continue
-            if type(source) is dict:
+            if isinstance(source, dict):
                 # A copy, because another thread may change it meanwhile.
                 copy = dict(source)
                 node.keys = self._encode_keys(list(copy))
@@ -278,11 +317,7 @@ class Staging:
         name = type(value).__name__
         try:
             codecs.encode(value)
-            reason = why or _HINTS.get(name, "")
-            reason = reason or (
-                "store plain values instead, derive its class from PersistentObject, or, if its "
-                f"instances never change, nominate it: pool.persist_via_pickle({name})"
-            )
+            reason = why or _advice(value)
         except UnstorableError as error:
             reason = str(error)
         return UnstorableError(f"{path}: {name} cannot be stored; {reason}", path=path)

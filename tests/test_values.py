@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import enum
 import io
 import math
 import os
 import pickle
+import re
 import sys
 import threading
 import types
@@ -205,7 +207,6 @@ UNSTORABLE: list[Any] = [
     StrangeList([1]),
     StrangeText("x"),
     Row(1),
-    collections.OrderedDict(a=1),
     collections.defaultdict(list),
     collections.deque([1]),
     collections.Counter("a"),
@@ -249,6 +250,57 @@ def test_refused_with_the_path_and_nothing_touched(pool: Pool, value: Any) -> No
     lib.pmo_count(pool.mm.ctx, counters)
     assert (counters.transactions, counters.allocations) == touched
     assert pmemobj.plain(root) == before
+
+
+class Point(NamedTuple):
+    x: int
+
+
+@dataclasses.dataclass
+class Record:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (collections.defaultdict(list), r"store dict\(x\), and say d.setdefault"),
+        (collections.Counter("a"), r"store dict\(x\), and count with d\[key\]"),
+        (collections.deque([1]), r"store list\(x\)$"),
+        (Point(1), r"store tuple\(x\) or x._asdict\(\), or, .*persist_via_pickle\(.*Point\)$"),
+        (Record(1), r"store dataclasses.asdict\(x\) instead, derive"),
+        (StrangeList([1]), r"store list\(x\), or derive its class from PersistentList$"),
+        (StrangeText("x"), r"store str\(x\), or, "),
+        (types.SimpleNamespace(a=1), r"store vars\(x\)$"),
+        (memoryview(b"x"), r"store bytes\(x\)$"),
+        (array("d", [1]), r"store numpy.array\(x\), or list\(x\)$"),
+        (io.StringIO("x"), r"store x.getvalue\(\)$"),
+        (zip([1], [2], strict=True), r"store list\(x\)$"),
+        (threading.Lock(), "keep it in an attribute named _v_"),
+        (re.compile("x"), r"pool.persist_via_pickle\(re.Pattern\)$"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_refusal_says_what_to_store_instead(pool: Pool, value: Any, advice: str) -> None:
+    with pytest.raises(pmemobj.UnstorableError, match=advice):
+        pool.root["x"] = [value]
+
+
+def test_an_ordered_dict_becomes_a_dict_in_its_order(pool: Pool, reopen: Reopen) -> None:
+    ordered: collections.OrderedDict[str, Any] = collections.OrderedDict(a=1, b=[2], c=3)
+    ordered.move_to_end("a")
+    ordered["itself"] = ordered
+    pool.root = [ordered, {"nested": ordered}, (ordered,)]
+    pool = reopen(pool)
+    found = pool.root[0]
+    assert type(found) is pmemobj.PersistentDict
+    assert list(found) == ["b", "c", "a", "itself"]
+    assert found["itself"] is pool.root[1]["nested"] is pool.root[2][0] is found
+    pool.root = collections.OrderedDict(z=1, a=2)
+    pool.root["new"] = pool.new(pmemobj.PersistentDict, collections.OrderedDict(b=1, a=2))
+    assert list(pool.root.items())[:2] == [("z", 1), ("a", 2)]
+    assert list(pool.root["new"]) == ["b", "a"]
+    assert pool.check().ok
 
 
 def test_the_path_of_an_open_file(pool: Pool, tmp_path: Path) -> None:
@@ -315,7 +367,7 @@ class Money:
 
 def test_nominated_types(pool: Pool, reopen: Reopen) -> None:
     price = Money(5, "EUR")
-    with pytest.raises(pmemobj.UnstorableError, match=r"persist_via_pickle\(Money\)"):
+    with pytest.raises(pmemobj.UnstorableError, match=r"persist_via_pickle\(test_values\.Money\)"):
         pool.root["price"] = price
     pool.persist_via_pickle(Money, Row)
     pool.root["price"] = price
