@@ -117,6 +117,19 @@ class PersistentObjectPool:
     every object once.
     """
 
+    # No others: ``pool.runs = []`` would be lost without a word.
+    __slots__ = (
+        "__weakref__",
+        "_file",
+        "_root",
+        "_root_known",
+        "_root_set_in",
+        "_scratch",
+        "debug",
+        "mm",
+        "recovery",
+    )
+
     def __init__(
         self,
         filename: Path,

@@ -538,13 +538,13 @@ def _sync_files(file: PoolFile) -> None:
             sync(part)
 
 
-def exists(name: str) -> PoolExistsError:
+_OPENING = "pmemobj.open() opens a pool, flag 'c' opens or creates one"
+
+
+def exists(name: str, advice: str = _OPENING) -> PoolExistsError:
     """The error for a place that is taken."""
     return PoolExistsError(
-        errno.EEXIST,
-        "something exists there already, and was not touched; pmemobj.open() opens a pool, "
-        "flag 'c' opens or creates one",
-        name,
+        errno.EEXIST, f"something exists there already, and was not touched; {advice}", name
     )
 
 

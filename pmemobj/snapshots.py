@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SnapshotReport", "newest_good", "restore", "take_snapshot"]
 
+_REPLACING = "overwrite=True (--overwrite) replaces a pool"
+
 ATTEMPTS = 3
 REMEMBERED = 8
 """Snapshots in other directories whose places are kept with a pool."""
@@ -197,7 +199,7 @@ def _target(path: str | os.PathLike[str], overwrite: bool) -> str:
     if not os.path.lexists(name):
         return name
     if not overwrite:
-        raise exists(name)
+        raise exists(name, _REPLACING)
     if os.path.isdir(name) and not looks_elastic(name):
         raise NotAPoolError(errno.EISDIR, "a directory that is no pool is not replaced", name)
     return name
@@ -234,7 +236,7 @@ def _make_copy(
     except PoolError:
         raise
     except FileExistsError:
-        raise exists(name) from None
+        raise exists(name, _REPLACING) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise PoolSystemError(

@@ -1215,3 +1215,8 @@ def test_a_damaged_type_table_is_told(closed: Path, layout: int, text: bytes) ->
         assert lib.pmo_type_define(pool.mm.ctx, layout, text, len(text), out) == 0
     with pytest.raises(pmemobj.PoolCorruptedError, match="type 64"):
         pmemobj.open(closed)
+
+
+def test_a_pool_has_no_attributes_that_would_be_lost(path: Path) -> None:
+    with pmemobj.create(path) as pool, pytest.raises(AttributeError, match="runs"):
+        pool.runs = []  # type: ignore[attr-defined]

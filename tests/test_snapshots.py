@@ -443,7 +443,7 @@ def test_of_a_closed_pool(live: pmemobj.PersistentObjectPool, copy: Path) -> Non
 def test_over_something(live: pmemobj.PersistentObjectPool, copy: Path, other: Path) -> None:
     before = state(other)
     for use in (live.snapshot, lambda path: pmemobj.restore(live.path, path)):
-        with pytest.raises(pmemobj.PoolExistsError):
+        with pytest.raises(pmemobj.PoolExistsError, match=r"overwrite.*replaces"):
             use(other)
     assert state(other) == before
 
