@@ -110,6 +110,7 @@ typedef struct pmo_mapped_file {
     uint64_t start; /* offsets in the pool */
     uint64_t end;
     off_t position;
+    dev_t device;
     ino_t inode;
     char *path;
 } pmo_mapped_file;
@@ -172,6 +173,7 @@ struct pmo_pool {
     pmo_vector saved;    /* ranges in it: start, end, ... */
     pmo_window *windows; /* newest first */
     pmo_mapped_files mapped;
+    int memory; /* of a scratch: what its windows show, at the same offsets; -1: none yet */
     struct pmo_collector *collector;
 };
 
@@ -450,6 +452,8 @@ void pmo_deallocate_now(pmo_pool *pool, uint64_t offset);
 /* From so many bytes on, new ones go into the file by a system call. */
 #define PMO_DIRECT_MIN (256u * 1024)
 
+/* Write all of it to a file; false: not all of it was. */
+bool pmo_write_at(int file, const char *data, uint64_t size, off_t position);
 /* Copy bytes to a place that is no part of any state yet. The caller makes them durable. */
 void pmo_store_new(pmo_pool *pool, uint64_t place, const void *data, uint64_t size);
 /* Map the pages of a large new block with one call, which is several times cheaper than a
@@ -528,6 +532,7 @@ typedef struct pmo_mapping {
     uintptr_t start;
     uintptr_t end;
     off_t position; /* in the file */
+    dev_t device;
     ino_t inode;
     bool shared;
     const char *path;

@@ -1,8 +1,11 @@
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -12,11 +15,13 @@ static bool parse(char *line, pmo_mapping *found) {
     unsigned long long end = 0;
     unsigned long long position = 0;
     unsigned long long inode = 0;
+    unsigned major = 0;
+    unsigned minor = 0;
     char access[5] = "";
     int path = 0;
-    int fields = sscanf(line, "%llx-%llx %4s %llx %*x:%*x %llu %n", &start, &end, access,
-                        &position, &inode, &path);
-    if (fields != 5 || path == 0) {
+    int fields = sscanf(line, "%llx-%llx %4s %llx %x:%x %llu %n", &start, &end, access,
+                        &position, &major, &minor, &inode, &path);
+    if (fields != 7 || path == 0) {
         return false;
     }
     line[strcspn(line, "\n")] = 0;
@@ -24,6 +29,7 @@ static bool parse(char *line, pmo_mapping *found) {
         .start = (uintptr_t)start,
         .end = (uintptr_t)end,
         .position = (off_t)position,
+        .device = makedev(major, minor),
         .inode = (ino_t)inode,
         .shared = access[3] == 's',
         .path = line + path,
@@ -48,7 +54,11 @@ int pmo_maps_walk(uintptr_t start, uintptr_t end, pmo_maps_visit visit, void *co
     int status = maps != NULL ? 0 : -1;
     while (status == 0 && getline(&line, &room, maps) > 0) {
         pmo_mapping at;
-        if (parse(line, &at) && at.start < end && at.end > start) {
+        bool known = parse(line, &at);
+        if (known && at.start >= end) {
+            break;
+        }
+        if (known && at.end > start) {
             cut(&at, start, end);
             status = visit(&at, context);
         }
@@ -60,10 +70,18 @@ int pmo_maps_walk(uintptr_t start, uintptr_t end, pmo_maps_visit visit, void *co
     return status;
 }
 
+/* Btrfs and overlays tell another device of a file than of its mapping. */
+static bool tells_another_device(int file) {
+    struct statfs system;
+    return fstatfs(file, &system) == 0 &&
+           (system.f_type == BTRFS_SUPER_MAGIC || system.f_type == OVERLAYFS_SUPER_MAGIC);
+}
+
 int pmo_maps_reopen(const pmo_mapping *at, int flags) {
     int file = open(at->path, flags | O_CLOEXEC);
     struct stat status;
-    bool same = file >= 0 && fstat(file, &status) == 0 && status.st_ino == at->inode;
+    bool same = file >= 0 && fstat(file, &status) == 0 && status.st_ino == at->inode &&
+                (status.st_dev == at->device || tells_another_device(file));
     if (file >= 0 && !same) {
         close(file);
     }

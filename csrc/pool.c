@@ -248,6 +248,7 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, const char *b
         pool->path = strdup(path);
         pool->parts = *parts != 0 ? strdup(parts) : NULL;
         pool->policy = policy;
+        pool->memory = -1;
         bool copied = pool->path != NULL && (*parts == 0 || pool->parts != NULL);
         status = copied ? adopt(pool, pop, calls, boot_id) : PMO_ENOMEM;
         *failure = pool->failure;

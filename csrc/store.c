@@ -16,11 +16,10 @@
 #define LARGE (1ull << 20)
 #define CHUNK (256u * 1024) /* small enough for a processor's cache */
 
-/* Write it all; false: not all of it was. */
-static bool write_at(int file, const char *data, uint64_t size, off_t position) {
+bool pmo_write_at(int file, const char *data, uint64_t size, off_t position) {
     while (size > 0) {
         ssize_t done = pwrite(file, data, size, position);
-        if (done <= 0 && errno != EINTR) {
+        if (done == 0 || (done < 0 && errno != EINTR)) {
             return false;
         }
         if (done > 0) {
@@ -44,7 +43,7 @@ static int write_file(const pmo_mapping *at, void *context) {
         return 1;
     }
     const char *data = state->data + (at->start - state->start);
-    bool written = write_at(file, data, at->end - at->start, at->position);
+    bool written = pmo_write_at(file, data, at->end - at->start, at->position);
     close(file);
     return written ? 0 : 1;
 }
@@ -113,7 +112,7 @@ pmo_writer pmo_writer_start(pmo_pool *pool, uint64_t place, uint64_t size) {
 }
 
 static void flush(pmo_writer *writer) {
-    if (!write_at(writer->file, writer->buffer, writer->filled, writer->position)) {
+    if (!pmo_write_at(writer->file, writer->buffer, writer->filled, writer->position)) {
         memcpy(pmo_at(writer->pool, writer->place), writer->buffer, writer->filled);
         close(writer->file);
         writer->file = -1;

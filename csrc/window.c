@@ -23,30 +23,6 @@ struct pmo_window {
     pmo_window *next;
 };
 
-/* Pages of the pool that are being mapped again. */
-typedef struct copying {
-    uintptr_t from;
-    char *to;
-} copying;
-
-/* An old size of 0 asks for a second mapping of the same shared pages. */
-static int copy_mapping(const pmo_mapping *at, void *context) {
-    const copying *state = context;
-    if (!at->shared) {
-        return 0;
-    }
-    size_t size = at->end - at->start;
-    void *made = mremap((void *)at->start, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-                        state->to + (at->start - state->from));
-    return made == MAP_FAILED ? -1 : 0;
-}
-
-static int map_again(pmo_pool *pool, uint64_t start, uint64_t size, char *to) {
-    copying state = {.from = (uintptr_t)pool->base + start, .to = to};
-    int status = pmo_maps_walk(state.from, state.from + size, copy_mapping, &state);
-    return status == 0 ? PMO_OK : pmo_fail_system(pool, errno);
-}
-
 static int make(pmo_pool *pool, uint64_t start, uint64_t size, bool composed,
                 pmo_window **made) {
     pmo_window *window = calloc(1, sizeof *window);
@@ -76,20 +52,7 @@ static int keep(pmo_pool *pool, pmo_window *window, int status) {
     return PMO_OK;
 }
 
-static int open_range(pmo_pool *pool, uint64_t start, uint64_t end, pmo_window **found) {
-    for (pmo_window *at = pool->windows; at != NULL; at = at->next) {
-        if (!at->composed && at->start <= start && end <= at->start + at->size) {
-            *found = at;
-            return PMO_OK;
-        }
-    }
-    uint64_t from = pool->windows == NULL ? 0 : start & ~(uint64_t)(PMO_RAW_PAGE - 1);
-    pool->limit = pmo_measure_files(pool);
-    PMO_TRY(make(pool, from, pmo_page_up(pool->limit - from), false, found));
-    return keep(pool, *found, map_again(pool, from, (*found)->size, (*found)->address));
-}
-
-/* ---- private pages ---------------------------------------------------------------------- */
+/* ---- pages of the pool ------------------------------------------------------------------- */
 
 static void forget_files(pmo_pool *pool) {
     for (uint64_t i = 0; i < pool->mapped.count; i++) {
@@ -118,6 +81,7 @@ static int note_file(const pmo_mapping *at, void *context) {
         .start = at->start - (uintptr_t)pool->base,
         .end = at->end - (uintptr_t)pool->base,
         .position = at->position,
+        .device = at->device,
         .inode = at->inode,
         .path = path,
     };
@@ -137,14 +101,28 @@ static int note_files(pmo_pool *pool, uint64_t end) {
         forget_files(pool);
         return status == -1 ? pmo_fail_system(pool, errno) : status;
     }
-    pool->mapped.limit = pool->limit;
-    return PMO_OK;
+    if (pool->mapped.count != 0) {
+        pool->mapped.limit = pool->mapped.items[pool->mapped.count - 1].end;
+    }
+    return end <= pool->mapped.limit ? PMO_OK : pmo_fail_system(pool, ENOENT);
 }
 
-static int map_file(pmo_pool *pool, const pmo_mapped_file *file, uint64_t start, uint64_t size,
-                    char *to) {
-    int descriptor =
-        pmo_maps_reopen(&(pmo_mapping){.inode = file->inode, .path = file->path}, O_RDONLY);
+typedef int (*mapper)(pmo_pool *pool, const pmo_mapped_file *file, uint64_t start,
+                      uint64_t size, char *to);
+
+/* An old size of 0 asks for a second mapping of the same shared pages. */
+static int map_again(pmo_pool *pool, const pmo_mapped_file *file, uint64_t start, uint64_t size,
+                     char *to) {
+    (void)file;
+    void *made = mremap(pool->base + start, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    return made == MAP_FAILED ? pmo_fail_system(pool, errno) : PMO_OK;
+}
+
+static int map_privately(pmo_pool *pool, const pmo_mapped_file *file, uint64_t start,
+                         uint64_t size, char *to) {
+    int descriptor = pmo_maps_reopen(
+        &(pmo_mapping){.device = file->device, .inode = file->inode, .path = file->path},
+        O_RDONLY);
     if (descriptor < 0) {
         return pmo_fail_system(pool, ENOENT);
     }
@@ -156,14 +134,58 @@ static int map_file(pmo_pool *pool, const pmo_mapped_file *file, uint64_t start,
     return made == MAP_FAILED ? pmo_fail_system(pool, error) : PMO_OK;
 }
 
-static int map_privately(pmo_pool *pool, uint64_t start, uint64_t size, char *to) {
+/* The pages of a scratch are libpmemobj's mapping's own. Those that are viewed are exchanged
+ * for memory that can be mapped twice. */
+static int share_memory(const pmo_mapping *at, void *context) {
+    const pmo_pool *pool = context;
+    if (at->shared) {
+        return 0;
+    }
+    size_t size = at->end - at->start;
+    off_t position = (off_t)(at->start - (uintptr_t)pool->base);
+    if (!pmo_write_at(pool->memory, (const char *)at->start, size, position)) {
+        return -1;
+    }
+    void *made = mmap((void *)at->start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                      pool->memory, position);
+    return made == MAP_FAILED ? -1 : 0;
+}
+
+/* Before a part of the pool is mapped again, if it is a scratch. */
+static int make_shareable(pmo_pool *pool, uint64_t start, uint64_t size) {
+    if (pool->policy != PMO_POLICY_SCRATCH) {
+        return PMO_OK;
+    }
+    if (pool->memory < 0) {
+        pool->memory = memfd_create("scratch", MFD_CLOEXEC);
+    }
+    uintptr_t from = (uintptr_t)pool->base + (start & ~(uint64_t)(PMO_RAW_PAGE - 1));
+    uintptr_t to = (uintptr_t)pool->base + pmo_page_up(start + size);
+    pool->limit = pmo_measure_files(pool);
+    bool made = pool->memory >= 0 &&
+                ftruncate(pool->memory, (off_t)pmo_page_up(pool->limit)) == 0 &&
+                pmo_maps_walk(from, to, share_memory, pool) == 0;
+    return made ? PMO_OK : pmo_fail_system(pool, errno);
+}
+
+static int map_memory(pmo_pool *pool, uint64_t start, uint64_t size, char *to) {
+    void *made = mmap(to, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pool->memory,
+                      (off_t)start);
+    return made == MAP_FAILED ? pmo_fail_system(pool, errno) : PMO_OK;
+}
+
+/* A part of the pool, in whichever files it lies. */
+static int map_pages(pmo_pool *pool, mapper map, uint64_t start, uint64_t size, char *to) {
     uint64_t end = start + size;
+    if (pool->memory >= 0 && map == map_again) {
+        return map_memory(pool, start, size, to);
+    }
     PMO_TRY(note_files(pool, end));
     for (uint64_t i = 0; i < pool->mapped.count && start < end; i++) {
         const pmo_mapped_file *file = &pool->mapped.items[i];
         if (file->start <= start && start < file->end) {
             uint64_t part = (file->end < end ? file->end : end) - start;
-            PMO_TRY(map_file(pool, file, start, part, to));
+            PMO_TRY(map(pool, file, start, part, to));
             start += part;
             to += part;
         }
@@ -173,7 +195,25 @@ static int map_privately(pmo_pool *pool, uint64_t start, uint64_t size, char *to
 
 /* ---- windows ---------------------------------------------------------------------------- */
 
-typedef int (*mapper)(pmo_pool *pool, uint64_t start, uint64_t size, char *to);
+static int open_range(pmo_pool *pool, uint64_t start, uint64_t end, pmo_window **found) {
+    for (pmo_window *at = pool->windows; at != NULL; at = at->next) {
+        if (!at->composed && at->start <= start && end <= at->start + at->size) {
+            *found = at;
+            return PMO_OK;
+        }
+    }
+    uint64_t from = pool->windows == NULL ? 0 : start & ~(uint64_t)(PMO_RAW_PAGE - 1);
+    uint64_t limit = pmo_page_up(pool->limit);
+    if (pool->memory < 0) {
+        PMO_TRY(note_files(pool, end));
+        limit = pool->mapped.limit;
+    }
+    uint64_t size = limit - from;
+    PMO_TRY(make(pool, from, size, false, found));
+    return keep(pool, *found, map_pages(pool, map_again, from, size, (*found)->address));
+}
+
+/* ---- windows ---------------------------------------------------------------------------- */
 
 static bool in_extents(const pmo_raw *raw) {
     return (raw->form & ~(uint64_t)PMO_RAW_SEALED) != 0;
@@ -186,7 +226,8 @@ static int lay(pmo_pool *pool, uint64_t offset, mapper map, char *to) {
         uint64_t place = 0;
         uint64_t size = raw->length - position;
         PMO_TRY(pmo_raw_piece(pool, offset, position, &size, &place));
-        PMO_TRY(map(pool, place, pmo_page_up(size), to + position));
+        PMO_TRY(make_shareable(pool, place, size));
+        PMO_TRY(map_pages(pool, map, place, pmo_page_up(size), to + position));
         position += size;
     }
     return PMO_OK;
@@ -227,6 +268,7 @@ int pmo_window_enter(pmo_pool *pool, uint64_t offset, char **address, pmo_window
         *address = (*window)->address;
     } else {
         uint64_t start = pmo_raw_start(offset);
+        PMO_TRY(make_shareable(pool, start, raw->length));
         PMO_TRY(open_range(pool, start, start + raw->length, window));
         *address = (*window)->address + (start - (*window)->start);
     }
@@ -244,7 +286,7 @@ int pmo_window_private(pmo_pool *pool, uint64_t offset, char **address, pmo_wind
     uint64_t size = pmo_page_up(composed ? raw->length : start + raw->length - from);
     PMO_TRY(make(pool, from, size, composed, window));
     int status = composed ? lay(pool, offset, map_privately, (*window)->address)
-                          : map_privately(pool, from, size, (*window)->address);
+                          : map_pages(pool, map_privately, from, size, (*window)->address);
     if (status != PMO_OK) {
         pmo_window_leave(*window);
         return status;
@@ -261,8 +303,11 @@ void pmo_window_leave(pmo_window *window) {
 }
 
 static int privatise(const pmo_mapping *at, void *context) {
-    (void)context;
-    if (at->shared) {
+    const pmo_pool *pool = context;
+    if (at->shared && pool->memory >= 0) {
+        (void)mmap((void *)at->start, at->end - at->start, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, pool->memory, at->position);
+    } else if (at->shared) {
         /* Where the file is not found any more, the shared pages are as good. */
         (void)pmo_maps_privatise(at);
     }
@@ -273,7 +318,7 @@ void pmo_windows_privatise(pmo_pool *pool) {
     for (pmo_window *at = pool->windows; at != NULL; at = at->next) {
         if (atomic_load(&at->users) > 1) {
             uintptr_t start = (uintptr_t)at->address;
-            (void)pmo_maps_walk(start, start + at->size, privatise, NULL);
+            (void)pmo_maps_walk(start, start + at->size, privatise, pool);
         }
     }
 }
@@ -281,6 +326,10 @@ void pmo_windows_privatise(pmo_pool *pool) {
 void pmo_windows_close(pmo_pool *pool) {
     pmo_windows_privatise(pool);
     forget_files(pool);
+    if (pool->memory >= 0) {
+        close(pool->memory);
+        pool->memory = -1;
+    }
     while (pool->windows != NULL) {
         pmo_window *window = pool->windows;
         pool->windows = window->next;

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Settled", "main", "settle"]
 
+LONGEST = 1 << 20
+"""Bytes of one line that the other process says; more is no answer."""
+
 INTERVAL = 0.05
 """Seconds between two reports of progress."""
 
@@ -36,6 +39,10 @@ sys.path[:] = request["modules"]
 from pmemobj.settling import main
 main(request)
 """
+
+
+_channel: IO[str]
+"""In the other process: to this one."""
 
 
 class Settled(NamedTuple):
@@ -123,7 +130,10 @@ def _converse(
             stream.write(json.dumps(request).encode())
     except BrokenPipeError:
         return None
-    for line in cast("IO[bytes]", process.stdout):
+    for line in iter(lambda: cast("IO[bytes]", process.stdout).readline(LONGEST), b""):
+        if not line.endswith(b"\n"):
+            process.kill()
+            return None
         answer = json.loads(line)
         if isinstance(answer, dict):
             return answer
@@ -136,6 +146,9 @@ def main(request: dict[str, Any]) -> None:
     """The other process's side: does what *request* says, and answers on standard output."""
     path = os.fsdecode(request["path"].encode("latin-1"))
     file = PoolFile(path, os.path.join(path, PARTS_NAME) if request["elastic"] else None)
+    global _channel
+    _channel = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # what modules print when they are imported is no answer
     try:
         answer = (_look_at if request["look"] else _settle_here)(file, request["allow_pickle"])
     except PmemobjError as error:
@@ -146,8 +159,8 @@ def main(request: dict[str, Any]) -> None:
 def _say(what: object) -> None:
     import json
 
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    _channel.write(json.dumps(what) + "\n")
+    _channel.flush()
 
 
 def _settle_here(file: PoolFile, allow_pickle: bool | None) -> dict[str, Any]:

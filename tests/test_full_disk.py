@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -250,3 +251,25 @@ def test_opening_a_copy_that_shares_blocks(sharing: Path) -> None:
         assert pool.root == [ANEW] * 40
     with pmemobj.open(sharing / "a") as pool:
         assert pool.root == [VALUE] * 40
+
+
+# ---- files that take no more ----
+
+
+def test_large_values_where_the_file_cannot_be_written(tmp_path: Path) -> None:
+    """Wherever in them the system refuses, or writes but a part, the mapping takes the rest."""
+    np = pytest.importorskip("numpy")
+    numbers = [*range(100_000), 0.5]
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pmemobj.create(tmp_path / "a", 16 * MIB) as pool:
+        pool.root = {}
+        for limit in range(3 * MIB, 12 * MIB, 700_001):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+            try:
+                pool.root["list"] = numbers
+                pool.root["array"] = np.arange(90_000.0)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+            assert pool.root["list"] == numbers
+            assert (pool.root["array"] == np.arange(90_000.0)).all()
+        assert pool.check().ok

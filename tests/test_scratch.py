@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 import processes
 import pytest
 
 import pmemobj
+from pmemobj._native import lib
 
 DIES_IN_A_TRANSACTION = """
 import os, sys, pmemobj
@@ -126,3 +128,35 @@ def test_a_look_has_no_snapshot(path, tmp_path):
         with pytest.raises(pmemobj.InvalidArgumentError, match="in memory only"):
             pool.snapshot(tmp_path / "copy.pool")
     assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("extent", [0, 8192], ids=["in one piece", "in extents"])
+def test_arrays(tmp_path: Path, extent: int) -> None:
+    """Views see and make the private changes, and live on when the pool is closed."""
+    np = pytest.importorskip("numpy")
+    with pmemobj.create(tmp_path / "a.pool") as pool:
+        lib.pmo_raw_limits(extent, extent)
+        try:
+            pool.root = {"a": np.arange(9000.0), "b": np.arange(5000)}
+        finally:
+            lib.pmo_raw_limits(0, 0)
+    before = (tmp_path / "a.pool").read_bytes()
+    with pmemobj.open(tmp_path / "a.pool", scratch=True) as pool:
+        array = pool.root["a"]
+        assert (array == np.arange(9000.0)).all()
+        array[5] = -1
+        with pytest.raises(KeyError), pool.transaction():
+            array[6:8000] = 0
+            raise KeyError
+        pool.root["new"] = np.ones(50_000)
+        new = pool.root["new"]
+        expected = np.arange(9000.0)
+        expected[5] = -1
+        assert (array == expected).all()
+        assert (pool.root["b"] == np.arange(5000)).all()
+        assert pool.check().ok
+    assert (array == expected).all()
+    assert new.sum() == 50_000
+    array_view = np.asarray(array)
+    assert array_view[8999] == 8999
+    assert (tmp_path / "a.pool").read_bytes() == before

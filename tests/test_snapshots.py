@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import shutil
 import stat
@@ -666,6 +667,20 @@ def test_an_opened_snapshot_has_all_its_blocks(
         assert pool.root["set"] == CONTENT["set"]
         for file in files(copy):
             assert 512 * file.stat().st_blocks >= file.stat().st_size
+
+
+def test_a_module_that_prints(
+    live: pmemobj.PersistentObjectPool,
+    copy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process that verifies the copy imports it; what it prints is no answer."""
+    source = "from ring_buffer import FloatRing\nclass Ring(FloatRing): pass\nprint('[', end='')\n"
+    (tmp_path / "printing.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    live.root["ring"] = live.new(importlib.import_module("printing").Ring, 3)
+    assert live.snapshot(copy).classes_missing == ()
 
 
 # ---- drafts ----
