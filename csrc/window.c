@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -138,7 +139,12 @@ static int map_privately(pmo_pool *pool, const pmo_mapped_file *file, uint64_t s
  * for memory that can be mapped twice. */
 static int share_memory(const pmo_mapping *at, void *context) {
     const pmo_pool *pool = context;
-    if (at->shared) {
+    struct stat memory;
+    if (fstat(pool->memory, &memory) != 0) {
+        return -1;
+    }
+    /* Parts that the scratch has made are files, and shared, but not that memory either. */
+    if (at->inode == memory.st_ino && at->device == memory.st_dev) {
         return 0;
     }
     size_t size = at->end - at->start;

@@ -160,3 +160,15 @@ def test_arrays(tmp_path: Path, extent: int) -> None:
     array_view = np.asarray(array)
     assert array_view[8999] == 8999
     assert (tmp_path / "a.pool").read_bytes() == before
+
+
+def test_arrays_in_parts_that_the_look_has_made(tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    with pmemobj.create(tmp_path / "a.pool", elastic=True) as pool:
+        pool.root = [np.zeros(9_000_000)]
+    with pmemobj.open(tmp_path / "a.pool", scratch=True) as pool:
+        pool.root.extend(np.full(5_000_000, number) for number in range(1, 4))
+        arrays = list(pool.root)
+        assert [int(array[0]) for array in arrays] == [0, 1, 2, 3]
+        assert pool.check().ok
+    assert [float(array.sum()) for array in arrays] == [0, 5e6, 10e6, 15e6]
