@@ -71,7 +71,7 @@ def test_a_crash_while_a_pool_grows_loses_nothing(directory: Path, in_transactio
         pool.root = {"list": [1]}
     pool = pmemobj.open(path)
     with pool.transaction():  # most of the first file is taken, and not written to
-        pool.mm.alloc(PART_SIZE - (3 << 20), CODE)
+        pool.mm.alloc(PART_SIZE - (1 << 20), CODE)
     trees = Trees(path)
     images: list[dict[Path, File]] = []
     states = [canonical(pool.root)]
