@@ -16,6 +16,12 @@ static bool is_short(const pmo_value *value) {
     return value->tag < PMO_STR || value->number <= (int64_t)SHORT;
 }
 
+/* Known before it is read: to check a payload is to read all of it. */
+static bool is_long(const pmo_cell *cell) {
+    return (cell->tag >= PMO_STR && cell->len == PMO_LEN_BLOB) ||
+           pmo_cell_heap_bytes(cell) > SHORT;
+}
+
 /* Their handles need nothing but what is read here. */
 static bool is_common(uint32_t type) {
     return type == PMO_TYPE_LIST || type == PMO_TYPE_DICT || type == PMO_TYPE_SET;
@@ -88,6 +94,9 @@ static int put_cells(pmo_pool *pool, found *to, pmo_container *list) {
     for (uint64_t i = 0; i < list->state.length; i++) {
         const pmo_value index = {.tag = PMO_INT, .number = (int64_t)i};
         pmo_value value;
+        if (is_long(&cells[i])) {
+            continue;
+        }
         PMO_TRY(pmo_cell_read(pool, &heap, &cells[i], &value));
         PMO_TRY(put_item(to, &index, &value));
     }
@@ -98,13 +107,14 @@ static int put_entries(pmo_pool *pool, found *to, pmo_container *container) {
     const pmo_table table = pmo_table_of(pool, container);
     for (uint64_t i = 0; i < table.used; i++) {
         pmo_set_entry *entry = pmo_table_entry(&table, i);
-        if (entry->key.tag == PMO_EMPTY) {
+        const pmo_cell *cell = pmo_entry_value(entry);
+        if (entry->key.tag == PMO_EMPTY || is_long(&entry->key) || is_long(cell)) {
             continue;
         }
         pmo_value key;
         pmo_value value;
         PMO_TRY(pmo_cell_read(pool, &table.heap, &entry->key, &key));
-        PMO_TRY(pmo_cell_read(pool, &table.heap, pmo_entry_value(entry), &value));
+        PMO_TRY(pmo_cell_read(pool, &table.heap, cell, &value));
         PMO_TRY(put_item(to, &key, &value));
     }
     return PMO_OK;

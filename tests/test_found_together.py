@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,3 +187,17 @@ def test_what_is_changed_while_it_is_being_found_is_not_cached(
     found = list(records)
     assert (found[0]["id"], found[0]["address"]["city"]) == ("changed", "Lima")
     assert (found[1]["id"], found[1]["address"]["city"]) == (1, "Oslo")
+
+
+def test_what_is_large_is_not_read_with_its_container(tmp_path: Path) -> None:
+    """Seen by the pages that the process touches: reading 64 MiB touches a thousand."""
+    path = tmp_path / "large.pmem"
+    with pmemobj.create(path, 128 << 20) as pool:
+        pool.root = {"bytes": b"x" * (64 << 20), "text": "y" * 5000, "short": "z"}
+    with pmemobj.open(path) as pool:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        root = pool.root
+        assert root["short"] == "z"
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 500
+        assert root["bytes"] == b"x" * (64 << 20)
+        assert root["text"] == "y" * 5000

@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 from benchmarks.stores.base import CRASH, POWER, Store, Value, walked
 
+PIECE = 256 << 20
+"""Bytes of a blob at most; SQLite takes none of more than a billion."""
+
 
 def column(value: Any) -> Any:
     if isinstance(value, (int, float, str, bytes)):
@@ -59,7 +62,8 @@ class SqliteStore(Store):
         run("begin")
         if isinstance(value, bytes):
             run(f'create table "{name}" (value)')
-            run(f'insert into "{name}" values (?)', (value,))
+            pieces = (value[at : at + PIECE] for at in range(0, len(value), PIECE))
+            many(f'insert into "{name}" values (?)', ((piece,) for piece in pieces))
         elif isinstance(value, dict):
             run(f'create table "{name}" (key text primary key, value) without rowid')
             many(f'insert into "{name}" values (?, ?)', value.items())
