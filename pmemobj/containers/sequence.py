@@ -335,13 +335,7 @@ class StoredSequence(Stored):
         place = 0
         while True:
             with mm.lock:
-                if mm.attention:
-                    mm.attend()
-                batch = ffi.new(BATCH)
-                status = lib.pmo_sequence_read(mm.ctx, self._p_off, place, LARGEST_READ, batch)
-                if status:
-                    mm.finish(status, self)
-                run = capture(batch)
+                run = capture(self._p_read_batch(place, LARGEST_READ))
             if not run.length:
                 return
             place += run.length

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from IPython.core.completer import (
     CompletionContext,
@@ -127,7 +127,7 @@ class Completion:
 
 def _result(words: Iterable[str], suppress: bool) -> SimpleMatcherResult:
     completions = [SimpleCompletion(word) for word in words]
-    return {"completions": completions, "suppress": suppress}  # type: ignore[typeddict-item]
+    return cast("SimpleMatcherResult", {"completions": completions, "suppress": suppress})
 
 
 def _policies() -> list[tuple[set[Any], set[Any]]]:

@@ -1,4 +1,4 @@
-"""Where the crash tests keep their pools."""
+"""The crash tests' laboratory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,5 @@ from laboratory import Laboratory
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """Where a test keeps its pools."""
-    return tmp_path
-
-
-@pytest.fixture
-def laboratory(directory: Path) -> Laboratory:
-    return Laboratory(directory)
+def laboratory(tmp_path: Path) -> Laboratory:
+    return Laboratory(tmp_path)

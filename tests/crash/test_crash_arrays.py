@@ -183,9 +183,9 @@ def test_any_crash_around_a_frame(laboratory: Laboratory) -> None:
 
 @pytest.mark.parametrize("change", CASES, ids=lambda case: case.__name__)
 def test_any_interrupt_leaves_before_or_after(
-    directory: Path, change: Callable[[Any], None]
+    tmp_path: Path, change: Callable[[Any], None]
 ) -> None:
-    path = directory / "interrupted.pmem"
+    path = tmp_path / "interrupted.pmem"
     with pmemobj.create(path, POOL_SIZE) as pool:
         prepare(pool)
         before = canonical(pool.root)
@@ -223,9 +223,9 @@ def change_plainly(path: Path, change: Callable[[Any], None], root: dict[str, An
     root.update(plain)
 
 
-def test_a_killed_process_leaves_whole_arrays(directory: Path) -> None:
+def test_a_killed_process_leaves_whole_arrays(tmp_path: Path) -> None:
     """Each write fills arrays of 1 MiB with one number: a torn one would hold two."""
-    path = directory / "killed.pmem"
+    path = tmp_path / "killed.pmem"
     with pmemobj.create(path, 64 << 20) as pool:
         pool.root = {"a": np.zeros(1 << 17), "b": np.zeros(1 << 17), "number": 0}
 

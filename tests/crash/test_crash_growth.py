@@ -65,8 +65,8 @@ def write(top: Path, files: dict[Path, File]) -> None:
 
 
 @pytest.mark.parametrize("in_transaction", [False, True], ids=["alone", "in a transaction"])
-def test_a_crash_while_a_pool_grows_loses_nothing(directory: Path, in_transaction: bool) -> None:
-    path, again = directory / "growing.pmem", directory / "again.pmem"
+def test_a_crash_while_a_pool_grows_loses_nothing(tmp_path: Path, in_transaction: bool) -> None:
+    path, again = tmp_path / "growing.pmem", tmp_path / "again.pmem"
     with pmemobj.create(path, elastic=True) as pool:
         pool.root = {"list": [1]}
     pool = pmemobj.open(path)

@@ -12,8 +12,8 @@ TRIED = 6000 if LONG else 150
 
 
 @pytest.mark.parametrize("clean", [True, False], ids=["closed", "unclean"])
-def test_damaged_pools(clean: bool, directory: Path) -> None:
-    toll = try_damages(directory, range(TRIED), clean)
+def test_damaged_pools(clean: bool, tmp_path: Path) -> None:
+    toll = try_damages(tmp_path, range(TRIED), clean)
     TALLY.damaged += toll.tried
     assert toll.tried == TRIED
     assert not toll.bad, "\n".join(toll.bad)

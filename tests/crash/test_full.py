@@ -105,8 +105,8 @@ class Patient:
 
 
 @pytest.mark.parametrize("case", CASES, ids=by_name)
-def test_a_failure_anywhere_leaves_what_was_there(directory: Path, case: PoolCase) -> None:
-    patient = Patient(directory, case)
+def test_a_failure_anywhere_leaves_what_was_there(tmp_path: Path, case: PoolCase) -> None:
+    patient = Patient(tmp_path, case)
     failures = successes = number = 0
     while successes < ENOUGH:
         number += 1 if LONG or number < 8 else 3
@@ -134,10 +134,10 @@ def test_a_failure_anywhere_leaves_what_was_there(directory: Path, case: PoolCas
 
 @pytest.mark.parametrize("case", CASES, ids=by_name)
 def test_a_failure_inside_a_transaction_leaves_no_half_operation(
-    directory: Path, case: PoolCase
+    tmp_path: Path, case: PoolCase
 ) -> None:
     """It is caught inside: the transaction goes on without it, or as a whole does not commit."""
-    patient = Patient(directory, case)
+    patient = Patient(tmp_path, case)
     failures = successes = number = 0
     while successes < ENOUGH:
         number += 1 if LONG or number < 8 else 3
@@ -178,9 +178,9 @@ def test_a_failure_inside_a_transaction_leaves_no_half_operation(
 
 
 @pytest.mark.parametrize("case", SAME_CASES, ids=by_name)
-def test_a_failure_where_nothing_is_to_change(directory: Path, case: PoolCase) -> None:
+def test_a_failure_where_nothing_is_to_change(tmp_path: Path, case: PoolCase) -> None:
     """Collecting may also find a way round the failure."""
-    patient = Patient(directory, case)
+    patient = Patient(tmp_path, case)
     failures = 0
     for number in range(1, 25):
         try:
@@ -211,9 +211,9 @@ FILLERS = {
 
 @pytest.mark.parametrize("in_transaction", [False, True], ids=["one by one", "one transaction"])
 @pytest.mark.parametrize("filler", FILLERS)
-def test_a_pool_that_is_really_full(directory: Path, filler: str, in_transaction: bool) -> None:
+def test_a_pool_that_is_really_full(tmp_path: Path, filler: str, in_transaction: bool) -> None:
     fill = FILLERS[filler]
-    path = directory / "full.pmem"
+    path = tmp_path / "full.pmem"
     pool = pmemobj.create(path, POOL_SIZE)
     # The log of the transaction that frees much needs the room of some small object, too.
     pool.root = {"list": [], "dict": {}, "set": set(), "ballast": ["b" * 100_000, []]}
@@ -254,8 +254,8 @@ def test_a_pool_that_is_really_full(directory: Path, filler: str, in_transaction
     pool.close()
 
 
-def test_a_full_pool_can_be_emptied_little_by_little(directory: Path) -> None:
-    with pmemobj.create(directory / "full.pmem", POOL_SIZE) as pool:
+def test_a_full_pool_can_be_emptied_little_by_little(tmp_path: Path) -> None:
+    with pmemobj.create(tmp_path / "full.pmem", POOL_SIZE) as pool:
         pool.root = {}
         root = pool.root
         with pytest.raises(pmemobj.PoolFullError):
@@ -271,8 +271,8 @@ def test_a_full_pool_can_be_emptied_little_by_little(directory: Path) -> None:
             root[number] = [HEAPED * 20, {"n": number}]
 
 
-def test_garbage_of_a_full_pool_can_be_collected(directory: Path) -> None:
-    with pmemobj.create(directory / "full.pmem", POOL_SIZE) as pool:
+def test_garbage_of_a_full_pool_can_be_collected(tmp_path: Path) -> None:
+    with pmemobj.create(tmp_path / "full.pmem", POOL_SIZE) as pool:
         pool.root = [None]
         with pytest.raises(pmemobj.PoolFullError):
             while True:
@@ -329,10 +329,10 @@ DELETIONS = {
 @pytest.mark.parametrize("in_transaction", [False, True], ids=["alone", "in a transaction"])
 @pytest.mark.parametrize("deletion", DELETIONS)
 def test_a_full_pool_never_refuses_to_delete(
-    directory: Path, deletion: str, in_transaction: bool
+    tmp_path: Path, deletion: str, in_transaction: bool
 ) -> None:
     delete = DELETIONS[deletion]
-    path = directory / "full.pmem"
+    path = tmp_path / "full.pmem"
     with pmemobj.create(path, POOL_SIZE) as pool:
         root = brim(pool)
         expected = pmemobj.plain(root)
@@ -354,8 +354,8 @@ def test_a_full_pool_never_refuses_to_delete(
         assert pmemobj.plain(pool.root) == expected
 
 
-def test_what_is_deleted_from_a_full_pool_can_be_used_again(directory: Path) -> None:
-    with pmemobj.create(directory / "full.pmem", POOL_SIZE) as pool:
+def test_what_is_deleted_from_a_full_pool_can_be_used_again(tmp_path: Path) -> None:
+    with pmemobj.create(tmp_path / "full.pmem", POOL_SIZE) as pool:
         root = brim(pool)
         count = len(root["dict"])
         for _ in range(3):
@@ -367,9 +367,9 @@ def test_what_is_deleted_from_a_full_pool_can_be_used_again(directory: Path) -> 
             assert len(root["dict"]) > count * 0.3
 
 
-def test_a_crash_while_much_is_freed_loses_nothing_else(directory: Path) -> None:
+def test_a_crash_while_much_is_freed_loses_nothing_else(tmp_path: Path) -> None:
     """The removal commits first; what is not freed by then is garbage that opening collects."""
-    path, copy_path = directory / "whole.pmem", directory / "image.pmem"
+    path, copy_path = tmp_path / "whole.pmem", tmp_path / "image.pmem"
     with pmemobj.create(path, POOL_SIZE) as pool:
         kept = {"n": 1}
         pool.root = {"gone": [{"n": number, "kept": kept} for number in range(3000)], "kept": kept}
@@ -405,10 +405,10 @@ def test_a_crash_while_much_is_freed_loses_nothing_else(directory: Path) -> None
     TALLY.images += len(images)
 
 
-def test_a_container_that_grows_fills_a_good_part_of_a_pool(directory: Path) -> None:
+def test_a_container_that_grows_fills_a_good_part_of_a_pool(tmp_path: Path) -> None:
     """Growing needs the old storage and the new one at once, so less than half is certain."""
     size = 8 * POOL_SIZE
-    with pmemobj.create(directory / "full.pmem", size) as pool:
+    with pmemobj.create(tmp_path / "full.pmem", size) as pool:
         pool.root = []
         grown = pool.root
         with pytest.raises(pmemobj.PoolFullError):
@@ -416,13 +416,13 @@ def test_a_container_that_grows_fills_a_good_part_of_a_pool(directory: Path) -> 
                 grown.extend(range(2000))
         assert len(grown) * 16 > size * 0.3
         grown.clear()
-    with pmemobj.open(directory / "full.pmem") as pool:  # libpmemobj puts free pieces together
+    with pmemobj.open(tmp_path / "full.pmem") as pool:  # libpmemobj puts free pieces together
         pool.root = list(range(int(size * 0.8 / 16)))
 
 
-def test_a_pool_of_small_things_is_filled_to_the_brim(directory: Path) -> None:
+def test_a_pool_of_small_things_is_filled_to_the_brim(tmp_path: Path) -> None:
     size = 2 * POOL_SIZE
-    with pmemobj.create(directory / "full.pmem", size) as pool:
+    with pmemobj.create(tmp_path / "full.pmem", size) as pool:
         pool.root = []
         empty = pool._info().used
         with pytest.raises(pmemobj.PoolFullError):

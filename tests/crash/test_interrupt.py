@@ -92,9 +92,9 @@ EXHAUSTIVE = [
 
 
 @pytest.mark.parametrize("name", EXHAUSTIVE)
-def test_an_interrupt_at_every_point(directory: Path, name: str) -> None:
+def test_an_interrupt_at_every_point(tmp_path: Path, name: str) -> None:
     case = next(case for case in CASES if case.name == name)
-    with pmemobj.create(directory / "pool.pmem", POOL_SIZE) as pool:
+    with pmemobj.create(tmp_path / "pool.pmem", POOL_SIZE) as pool:
         case.prepare(pool)
         before = canonical(pool.root)
         case.change(pool)
@@ -119,11 +119,11 @@ def test_an_interrupt_at_every_point(directory: Path, name: str) -> None:
             TALLY.interrupts += 1
         inspect(pool)
     assert number > 3
-    with pmemobj.open(directory / "pool.pmem") as pool:
+    with pmemobj.open(tmp_path / "pool.pmem") as pool:
         assert inspect(pool) == after
 
 
-def test_no_interrupt_can_be_lost_where_objects_die(directory: Path) -> None:
+def test_no_interrupt_can_be_lost_where_objects_die(tmp_path: Path) -> None:
     """CPython swallows what is raised there, so no Python code, that signals could enter, runs."""
     entered: list[str] = []
 
@@ -131,7 +131,7 @@ def test_no_interrupt_can_be_lost_where_objects_die(directory: Path) -> None:
         if event == "call":
             entered.append(frame.f_code.co_name)
 
-    with pmemobj.create(directory / "pool.pmem", POOL_SIZE) as pool:
+    with pmemobj.create(tmp_path / "pool.pmem", POOL_SIZE) as pool:
         pool.root = {"list": [[i] for i in range(9)], "object": (7, [8]), "set": {1}}
         held = [*pool.root["list"], pool.root["object"], pool.root["set"]]
         pool.root["number"] = 1
@@ -164,8 +164,8 @@ def raise_interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_signals_at_random(directory: Path) -> None:
-    path = directory / "pool.pmem"
+def test_signals_at_random(tmp_path: Path) -> None:
+    path = tmp_path / "pool.pmem"
     instants = random.Random(6)
     former = signal.signal(signal.SIGALRM, raise_interrupt)
     hits = 0
@@ -208,31 +208,31 @@ LONG_WORK = {
 
 
 @pytest.mark.parametrize("name", LONG_WORK)
-def test_signals_during_long_work(directory: Path, name: str) -> None:
+def test_signals_during_long_work(tmp_path: Path, name: str) -> None:
     instants = random.Random(name)
     former = signal.signal(signal.SIGALRM, raise_interrupt)
     hits = 0
     try:
-        with pmemobj.create(directory / "pool.pmem", POOL_SIZE) as pool:
+        with pmemobj.create(tmp_path / "pool.pmem", POOL_SIZE) as pool:
             pool.root = {"kept": [[i, {"n": [i]}] for i in range(500)]}
             before = canonical(pool.root)
             started = time.perf_counter()
-            LONG_WORK[name](pool, directory / "copy.pmem")
+            LONG_WORK[name](pool, tmp_path / "copy.pmem")
             duration = time.perf_counter() - started
             after = canonical(pool.root)
             for _ in range(60 if LONG else 8):
                 pool.root.pop("x", None)
                 error = interrupted(
-                    lambda: LONG_WORK[name](pool, directory / "copy.pmem"),
+                    lambda: LONG_WORK[name](pool, tmp_path / "copy.pmem"),
                     instants.uniform(duration / 100, duration / 2),
                 )
                 hits += error is not None
                 require_at_rest(pool)
                 assert canonical(pool.root) in (before, after)
                 assert pool.check().ok
-                left = {entry.name for entry in directory.iterdir()}
+                left = {entry.name for entry in tmp_path.iterdir()}
                 assert left <= {"pool.pmem", "copy.pmem"}
-        with pmemobj.open(directory / "pool.pmem") as pool:
+        with pmemobj.open(tmp_path / "pool.pmem") as pool:
             assert pool.recovery.clean
             assert inspect(pool) in (before, after)
     finally:

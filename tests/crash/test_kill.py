@@ -98,9 +98,9 @@ def work_from(path: Path, number: int, closing: bool) -> Callable[[Any], None]:
 @pytest.mark.parametrize("elastic", [False, True], ids=["file", "directory"])
 @pytest.mark.parametrize("closing", [False, True], ids=["one session", "many sessions"])
 def test_a_killed_process_loses_nothing_committed(
-    directory: Path, closing: bool, elastic: bool
+    tmp_path: Path, closing: bool, elastic: bool
 ) -> None:
-    path = directory / "killed.pmem"
+    path = tmp_path / "killed.pmem"
     new_pool(path, elastic)
     instants = random.Random(1 + closing)
     model = read(path)
@@ -124,8 +124,8 @@ def test_a_killed_process_loses_nothing_committed(
     assert number > 20, "the processes were killed before they did anything"
 
 
-def test_a_process_killed_while_it_opens_loses_nothing(directory: Path) -> None:
-    path = directory / "opening.pmem"
+def test_a_process_killed_while_it_opens_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "opening.pmem"
     new_pool(path)
     instants = random.Random(3)
     for round_ in range(6 * TIMES):
@@ -133,7 +133,7 @@ def test_a_process_killed_while_it_opens_loses_nothing(directory: Path) -> None:
         victim.wait_for_report()
         time.sleep(instants.uniform(0, 0.02))
         victim.kill()
-        copy = directory / "copy.pmem"
+        copy = tmp_path / "copy.pmem"
         shutil.copyfile(path, copy)
         content = canonical(read(copy))
         for attempt in range(8):
@@ -159,9 +159,9 @@ def grow_from(path: Path, number: int) -> Callable[[Any], None]:
     return work
 
 
-def test_a_process_killed_while_its_pool_grows_loses_nothing(directory: Path) -> None:
+def test_a_process_killed_while_its_pool_grows_loses_nothing(tmp_path: Path) -> None:
     """Making another part file takes long enough to be hit by many of the kills."""
-    path = directory / "growing.pmem"
+    path = tmp_path / "growing.pmem"
     instants = random.Random(7)
     unfinished = 0
     for _ in range(14 * TIMES):
@@ -180,13 +180,13 @@ def test_a_process_killed_while_its_pool_grows_loses_nothing(directory: Path) ->
             assert len(found) in (done, done + 1)
             assert all(found[at] == bytes([at % 256]) * SIZE for at in range(len(found)))
         TALLY.commits += done
-        clean(directory)
+        clean(tmp_path)
     assert unfinished > 0 or not LONG
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 3 << 20])
-def test_an_unfinished_part_of_a_growing_pool_is_dropped(directory: Path, size: int) -> None:
-    path = directory / "grown.pmem"
+def test_an_unfinished_part_of_a_growing_pool_is_dropped(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "grown.pmem"
     with pmemobj.create(path, elastic=True) as pool:
         pool.root = {"list": [HEAPED]}
     part = path / "parts" / "000001.pmem"
@@ -202,8 +202,8 @@ def test_an_unfinished_part_of_a_growing_pool_is_dropped(directory: Path, size: 
         assert pool.root["list"][1:] == [bytes([at]) * SIZE for at in range(3)]
 
 
-def test_a_truncated_part_that_holds_something_is_kept(directory: Path) -> None:
-    path = directory / "truncated.pmem"
+def test_a_truncated_part_that_holds_something_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "truncated.pmem"
     with pmemobj.create(path, elastic=True) as pool:
         pool.root = [bytes([at]) * SIZE for at in range(1, 5)]
     part = path / "parts" / "000001.pmem"
@@ -236,8 +236,8 @@ def collect_for_ever(path: Path) -> Callable[[Any], None]:
     return work
 
 
-def test_a_process_killed_while_it_collects_garbage_loses_nothing(directory: Path) -> None:
-    path = directory / "collecting.pmem"
+def test_a_process_killed_while_it_collects_garbage_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "collecting.pmem"
     new_pool(path)
     content = read(path)
     instants = random.Random(4)
@@ -254,14 +254,14 @@ def test_a_process_killed_while_it_collects_garbage_loses_nothing(directory: Pat
 
 @pytest.mark.parametrize("elastic", [False, True], ids=["file", "directory"])
 def test_a_process_killed_while_it_creates_leaves_nothing_or_a_pool(
-    directory: Path, elastic: bool
+    tmp_path: Path, elastic: bool
 ) -> None:
-    path = directory / "created.pmem"
+    path = tmp_path / "created.pmem"
     instants = random.Random(5)
     started = time.perf_counter()
     pmemobj.create(path, elastic=elastic).close()
     longest = 2.5 * (time.perf_counter() - started)
-    clean(directory)
+    clean(tmp_path)
     outcomes = {True: 0, False: 0}
     for _ in range((6 if elastic else 40) * TIMES):
         victim = Victim(lambda report: make(path, elastic, report))
@@ -274,7 +274,7 @@ def test_a_process_killed_while_it_creates_leaves_nothing_or_a_pool(
             with pmemobj.open(path) as pool:
                 assert inspect(pool) == canonical(None)
         assert there or not reports, "a pool that was created is gone"
-        clean(directory)
+        clean(tmp_path)
     assert elastic or min(outcomes.values()) > 0, outcomes
 
 

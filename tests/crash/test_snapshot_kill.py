@@ -106,9 +106,9 @@ def restore(source: Path, target: Path) -> Any:
 @pytest.mark.parametrize("there", [False, True], ids=["new", "replacing"])
 @pytest.mark.parametrize("elastic", [False, True], ids=["file", "directory"])
 def test_killed_at_every_step(
-    directory: Path, work: Callable[[Path, Path], Any], there: bool, elastic: bool
+    tmp_path: Path, work: Callable[[Path, Path], Any], there: bool, elastic: bool
 ) -> None:
-    source, target = directory / "source.pmem", directory / "copies" / "copy.pmem"
+    source, target = tmp_path / "source.pmem", tmp_path / "copies" / "copy.pmem"
     target.parent.mkdir()
     make(source, NEW, elastic)
     if there:
