@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["STEP", "data", "keep_in_place", "lacking", "own", "share"]
+__all__ = ["STEP", "data", "keep_in_place", "lacking", "own", "rewrite", "share", "write"]
 
 STEP = 8 << 20
 """Bytes that are read and written at once."""
@@ -89,6 +89,20 @@ def share(target: int, source: int) -> bool:
     return True
 
 
+def write(file: int, content: bytes, at: int) -> None:
+    """Write all of it; the system may take less at a time."""
+    rest = memoryview(content)
+    while rest:
+        done = os.pwrite(file, rest, at)
+        at += done
+        rest = rest[done:]
+
+
+def rewrite(file: int, at: int, count: int) -> None:
+    """Write what is there already, so that it gets blocks of the file's own."""
+    write(file, os.pread(file, count, at), at)
+
+
 def lacking(file: int) -> int:
     """How many bytes of the file have no block yet, or share it with another file."""
     status = os.fstat(file)
@@ -104,7 +118,7 @@ def own(file: int) -> None:
     parts = list(_shared(file))
     for start, stop in parts:
         for at in range(start, stop, STEP):
-            os.pwrite(file, os.pread(file, min(STEP, stop - at), at), at)
+            rewrite(file, at, min(STEP, stop - at))
     if parts:
         os.fsync(file)  # until then the disk's blocks are shared
     os.posix_fallocate(file, 0, os.fstat(file).st_size)

@@ -63,7 +63,7 @@ class FileCopy:
     def separate(self, told: Callable[[int], None]) -> None:
         """Share no block any more, so that neither file needs one to be changed. As fill."""
         for start, count in self._pieces(self._to, told):
-            os.pwrite(self._to, os.pread(self._to, count, start), start)
+            blocks.rewrite(self._to, start, count)
         os.fsync(self._to)
 
     def _pieces(self, file: int, told: Callable[[int], None]) -> Iterator[tuple[int, int]]:
@@ -82,7 +82,7 @@ class FileCopy:
         for at in range(start, start + count, BLOCK):
             block = os.pread(self._from, min(BLOCK, start + count - at), at)
             if block != _ZEROS[: len(block)]:
-                os.pwrite(self._to, block, at)
+                blocks.write(self._to, block, at)
 
     def allocate(self) -> None:
         """Have disk blocks for all of the copy, so that none can be missing later."""

@@ -11,7 +11,6 @@ mark of a read-only buffer; what they write there, nobody else sees.
 from __future__ import annotations
 
 import sys
-import weakref
 from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any
@@ -112,9 +111,9 @@ class RawBytes:
         mm = self._p_mm
         with mm.lock:
             address, held = self._mapped() or self._copied()
-        table = _sealed_of(mm)
-        table[address] = self
-        start = ffi.gc(ffi.cast("char *", address), partial(_forget, table, address, self, held))
+        mm.sealed[address] = (self, held)
+        # At its end pop gets the pointer as its default: no Python code runs there either.
+        start = ffi.gc(ffi.cast("char *", address), partial(mm.sealed.pop, address))
         return ffi.buffer(start, self.length)
 
     def _mapped(self) -> tuple[int, Any] | None:
@@ -182,25 +181,12 @@ class RawBytes:
                 mm.finish(status, self)
 
 
-def _forget(table: Any, address: int, raw: RawBytes, held: Any, start: Any) -> None:
-    """The end of a private buffer, which kept *raw* and what holds its memory."""
-    table.pop(address, None)
-
-
-def _sealed_of(mm: MemoryManager) -> weakref.WeakValueDictionary[int, RawBytes]:
-    table: weakref.WeakValueDictionary[int, RawBytes]
-    if mm.sealed is None:
-        mm.sealed = weakref.WeakValueDictionary()
-    table = mm.sealed
-    return table
-
-
 def sealed_at(mm: MemoryManager, address: int, memory: memoryview) -> RawBytes | None:
     """The sealed bytes of which *memory*, at *address*, is a private view that did not change.
 
     O(length) if it is such a view.
     """
-    raw = _sealed_of(mm).get(address)
+    raw, _ = mm.sealed.get(address, (None, None))
     if raw is None or raw.length != memory.nbytes or raw._p_off <= 1:
         return None
     return raw if raw.memory == ffi.buffer(ffi.from_buffer(memory)) else None

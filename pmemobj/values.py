@@ -120,8 +120,8 @@ class ValueKeeper(ObjectKeeper):
     def __init__(self, pool_ptr: Any, type_table: TypeTable | None, allow_pickle: bool) -> None:
         super().__init__(pool_ptr, type_table, allow_pickle)
         self.pickled_types: set[type] = set()
-        self.sealed: Any = None
-        """Where which sealed bytes are viewed (see raws)."""
+        self.sealed: dict[int, Any] = {}
+        """Address at which sealed bytes are viewed privately -> they, and what holds the memory."""
 
     @property
     def value(self) -> Any:

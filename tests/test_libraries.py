@@ -456,7 +456,7 @@ def test_damaged_bytes_are_found(pool: Any) -> None:
     found = pool.root["df"]
     from pmemobj._native import ffi
 
-    raw = next(raw for raw in pool.mm.sealed.values() if raw.length == 8 * ROWS)
+    raw = next(raw for raw, _ in pool.mm.sealed.values() if raw.length == 8 * ROWS)
     assert pool.check().ok
     ffi.cast("double *", raw.address)[3] += 1
     assert not pool.check().ok

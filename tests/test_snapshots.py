@@ -151,6 +151,21 @@ def test_blocks_of_zeros_take_no_room(live: pmemobj.PersistentObjectPool, copy: 
 
 
 @both
+def test_a_system_that_takes_less_than_it_is_given(
+    live: pmemobj.PersistentObjectPool, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+
+    def some(file: int, content: bytes, at: int) -> int:
+        return write(file, content[: max(1, len(content) // 2)], at)
+
+    monkeypatch.setattr(os, "pwrite", some)
+    live.snapshot(copy)
+    monkeypatch.undo()
+    assert content(copy) == CONTENT
+
+
+@both
 def test_blocks_that_the_file_system_shares(
     live: pmemobj.PersistentObjectPool, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
