@@ -199,7 +199,7 @@ static int map_pages(pmo_pool *pool, mapper map, uint64_t start, uint64_t size, 
     return start == end ? PMO_OK : pmo_fail_system(pool, ENOENT);
 }
 
-/* ---- windows ---------------------------------------------------------------------------- */
+/* ---- of the pool ----------------------------------------------------------------------- */
 
 static int open_range(pmo_pool *pool, uint64_t start, uint64_t end, pmo_window **found) {
     for (pmo_window *at = pool->windows; at != NULL; at = at->next) {
@@ -219,7 +219,7 @@ static int open_range(pmo_pool *pool, uint64_t start, uint64_t end, pmo_window *
     return keep(pool, *found, map_pages(pool, map_again, from, size, (*found)->address));
 }
 
-/* ---- windows ---------------------------------------------------------------------------- */
+/* ---- of a raw -------------------------------------------------------------------------- */
 
 static bool in_extents(const pmo_raw *raw) {
     return (raw->form & ~(uint64_t)PMO_RAW_SEALED) != 0;
