@@ -14,6 +14,7 @@ import numpy as np
 
 from pmemobj import codecs
 from pmemobj._native import failure, ffi, lib
+from pmemobj.containers.array_writes import Write
 from pmemobj.containers.base import DETACHED
 from pmemobj.containers.persistent import Persistent
 from pmemobj.errors import (
@@ -28,16 +29,12 @@ from pmemobj.staging import bind_batch
 from pmemobj.typetable import register_builtin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pmemobj.manager import MemoryManager
 
 __all__ = ["PersistentArray", "image"]
 
 _VERSION = 1
 _CHUNK = 1 << 18  # bytes that a strided array is gathered by
-_RESTORED = 1 << 16  # bytes of a failed write that are put back one by one
-_GAP = 64  # bytes between two ranges that cost less to save than a record of their own
 _MOST_AXES = 64 if hasattr(np.lib, "array_utils") else 32  # of numpy 2 and 1
 _LARGE = 1 << 30  # bytes from which on a growing array asks for less spare room
 
@@ -159,66 +156,6 @@ def image(mm: MemoryManager, value: Any) -> ArrayImage | None:
     return None
 
 
-# ---- which bytes a write touches --------------------------------------------------------------
-
-
-def _address(view: Any) -> int:
-    return int(view.__array_interface__["data"][0])
-
-
-def _ranges(view: Any, start: int) -> Any:
-    """(position, size) pairs of the bytes of *view*, positions counted from address *start*."""
-    if not view.size:
-        return np.empty((0, 2), np.uint64)
-    first = _address(view) - start
-    if view.flags.c_contiguous or view.flags.f_contiguous:
-        return np.array([[first, view.nbytes]], np.uint64)
-    axes = [(s, n) for s, n in zip(view.strides, view.shape, strict=True) if n > 1]
-    first += sum(stride * (count - 1) for stride, count in axes if stride < 0)
-    last = first + sum(abs(s) * (n - 1) for s, n in axes) + view.itemsize
-    axes = sorted((abs(s), n) for s, n in axes if s)
-    block = view.itemsize
-    while axes and axes[0][0] <= block:
-        block += axes[0][0] * (axes[0][1] - 1)
-        del axes[0]
-    runs = math.prod(count for _, count in axes)
-    if runs * (block + _GAP) >= last - first:
-        return np.array([[first, last - first]], np.uint64)
-    starts = np.array([first], np.uint64)
-    for stride, count in reversed(axes):
-        steps = np.arange(count, dtype=np.uint64) * np.uint64(stride)
-        starts = (starts[:, None] + steps).ravel()
-    return np.column_stack((starts, np.full_like(starts, block)))
-
-
-def _scattered(plain: Any, key: Any, start: int) -> Any:
-    """As _ranges, for the elements that an index with arrays or booleans picks."""
-    places = _address(plain) - start
-    for axis, (stride, count) in enumerate(zip(plain.strides, plain.shape, strict=True)):
-        steps = np.arange(count, dtype=np.int64) * stride
-        steps = steps.reshape([-1 if at == axis else 1 for at in range(plain.ndim)])
-        places = places + np.broadcast_to(steps, plain.shape)[key]
-    places = np.unique(np.asarray(places, np.int64).ravel())
-    if not places.size:
-        return np.empty((0, 2), np.uint64)
-    ends = places + plain.itemsize
-    breaks = np.flatnonzero(places[1:] - ends[:-1] > _GAP)
-    first = places[np.concatenate(([0], breaks + 1))]
-    last = ends[np.concatenate((breaks, [places.size - 1]))]
-    return np.column_stack((first, last - first)).astype(np.uint64)
-
-
-def _target(plain: Any, key: Any) -> Any:
-    """The view that a basic index picks; None for an index with arrays or booleans."""
-    if isinstance(key, str) or (isinstance(key, list) and key and isinstance(key[0], str)):
-        return plain[key]
-    parts = key if isinstance(key, tuple) else (key,)
-    if not any(part is Ellipsis for part in parts):
-        parts = (*parts, Ellipsis)
-    picked = plain[parts]
-    return picked if np.may_share_memory(picked, plain) or not picked.size else None
-
-
 def _plain(value: Any) -> Any:
     """*value*, with plain arrays in the place of persistent ones."""
     if isinstance(value, PersistentArray):
@@ -228,59 +165,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class _Write:
-    """Writes to several arrays, as one step."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[RawBytes, Any, Any]] = []
-
-    def add(self, array: Any, view: Any = None, ranges: Any = None) -> None:
-        """*view*, a part of *array*, or the bytes at *ranges* are to be written."""
-        raw = array._p_raw
-        if raw is not None:
-            view = array.view(np.ndarray) if view is None and ranges is None else view
-            found = _ranges(view, raw.address) if ranges is None else ranges
-            self._parts.append((raw, view, found))
-
-    def run(self, write: Callable[[], Any]) -> Any:
-        """Do it: completely, or not at all.
-
-        Within an open transaction a failure of more than a few bytes dooms it.
-        """
-        if not self._parts:
-            return write()
-        mm = self._parts[0][0]._p_mm
-        with mm.lock:
-            if not mm.transaction_depth():
-                with mm.transaction():
-                    self._announce()
-                    return write()
-            self._announce()
-            views = [view for _, view, _ in self._parts]
-            small = all(view is not None and view.nbytes <= _RESTORED for view in views)
-            saved = [view.copy() for view in views] if small else None
-            try:
-                return write()
-            except BaseException:
-                if saved is None:
-                    mm.doom()
-                else:
-                    for view, old in zip(views, saved, strict=True):
-                        view[...] = old
-                raise
-
-    def _announce(self) -> None:
-        for raw, _, ranges in self._parts:
-            if len(ranges):
-                raw.changing(np.ascontiguousarray(ranges), len(ranges))
-
-
 def _in_place(name: str) -> Any:
     """The method of ndarray that changes the whole array."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         plain = self.view(np.ndarray)
-        step = _Write()
+        step = Write()
         step.add(self)
         return step.run(lambda: getattr(plain, name)(*_plain(args), **kwargs))
 
@@ -397,24 +287,18 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
         if raw is None:
             plain[_plain(key)] = value
             return
-        step, key = _Write(), _plain(key)
-        target = _target(plain, key)
-        if target is None:
-            step.add(self, ranges=_scattered(plain, key, raw.address))
-        else:
-            step.add(self, target)
+        step, key = Write(), _plain(key)
+        step.add_item(self, plain, key)
         step.run(lambda: operator.setitem(plain, key, value))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        step = _Write()
+        step = Write()
         outs = kwargs.get("out", ())
         for out in outs:
             if isinstance(out, PersistentArray):
                 step.add(out)
         if method == "at" and isinstance(inputs[0], PersistentArray):
-            plain, key = _plain(inputs[0]), _plain(inputs[1])
-            if inputs[0]._p_raw is not None:
-                step.add(inputs[0], ranges=_scattered(plain, key, inputs[0]._p_raw.address))
+            step.add_item(inputs[0], _plain(inputs[0]), _plain(inputs[1]))
         for name in ("out", "where"):
             if name in kwargs:
                 kwargs[name] = _plain(kwargs[name])
@@ -436,7 +320,7 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
         targets = [target for target in targets if isinstance(target, PersistentArray)]
         if not targets:
             return super().__array_function__(func, types, args, kwargs)
-        step = _Write()
+        step = Write()
         for target in targets:
             step.add(target)
         keywords = {name: _plain(value) for name, value in kwargs.items()}
@@ -454,7 +338,7 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
         plain = self.view(np.ndarray)
         if not inplace:
             return plain.byteswap()
-        step = _Write()
+        step = Write()
         step.add(self)
         step.run(lambda: plain.byteswap(True))
         return self
