@@ -103,6 +103,10 @@ class RawBytes:
         start = ffi.gc(ffi.cast("char *", self.address), partial(is_, self))
         return ffi.buffer(start, self.length)
 
+    def holds(self, address: int) -> bool:
+        """Is it one of these bytes that lies at *address*?"""
+        return self.address <= address < self.address + self.length
+
     def private(self) -> Any:
         """A writable buffer of the sealed bytes for one reader, which keeps them.
 

@@ -6,15 +6,18 @@ bytes. Growing changes the description and, where the bytes do not fit any more,
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import operator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pmemobj import codecs
 from pmemobj._native import failure, ffi, lib
-from pmemobj.containers.array_writes import Write
+from pmemobj.containers.array_writes import Write, address_of
 from pmemobj.containers.base import DETACHED
 from pmemobj.containers.persistent import Persistent
 from pmemobj.errors import (
@@ -162,6 +165,8 @@ def _plain(value: Any) -> Any:
         return value.view(np.ndarray)
     if type(value) in (tuple, list):
         return type(value)(map(_plain, value))
+    if type(value) is dict:
+        return {key: _plain(one) for key, one in value.items()}
     return value
 
 
@@ -172,25 +177,105 @@ def _in_place(name: str) -> Any:
         plain = self.view(np.ndarray)
         step = Write()
         step.add(self)
-        return step.run(lambda: getattr(plain, name)(*_plain(args), **kwargs))
+        return step.run(lambda: getattr(plain, name)(*_plain(args), **_plain(kwargs)))
 
     method.__name__ = name
     method.__doc__ = f"As ndarray.{name}: all of it or nothing, part of an open transaction."
     return method
 
 
-def _computed(name: str) -> Any:
-    """The method of ndarray whose result is a new array, no longer a PersistentArray."""
+def _computed(name: str, place: int = 9) -> Any:
+    """The method of ndarray whose result is a new array, no longer a PersistentArray.
+
+    *place*: of ``out`` among its arguments.
+    """
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self.view(np.ndarray), name)(*_plain(args), **kwargs)
+        plain, out = self.view(np.ndarray), _argument("out", place, args, kwargs)
+        step = Write()
+        if isinstance(out, PersistentArray):
+            step.add(out)
+        result = step.run(lambda: getattr(plain, name)(*_plain(args), **_plain(kwargs)))
+        return result if out is None else out
 
     method.__name__ = name
     method.__doc__ = f"As ndarray.{name}; gives a plain array in ordinary memory."
     return method
 
 
-_WRITERS = frozenset((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))
+def _argument(name: str, place: int, args: Any, kwargs: Any) -> Any:
+    return args[place] if len(args) > place else kwargs.get(name)
+
+
+_WRITERS = {
+    np.copyto: "dst",
+    np.put: "a",
+    np.place: "arr",
+    np.putmask: "a",
+    np.fill_diagonal: "a",
+    np.put_along_axis: "arr",
+}
+_OUT_PLACES = {np.concatenate: 2, np.dot: 2}  # where NumPy's code in C has no signature
+
+
+@functools.cache
+def _written(function: Any) -> tuple[str, int]:
+    """The parameter of a function of NumPy that it writes to, and its place."""
+    if function in _WRITERS:
+        return _WRITERS[function], 0
+    found: Any = {}
+    with suppress(ValueError):
+        found = inspect.signature(function).parameters
+    named = "out" in found and found["out"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return "out", list(found).index("out") if named else _OUT_PLACES.get(function, 99)
+
+
+def _compared(name: str) -> Any:
+    return lambda self, other: getattr(self._elements, name)(_plain(other))
+
+
+class _Flat:
+    """What ``a.flat`` gives: the elements in C order, to be read, replaced and iterated over."""
+
+    def __init__(self, array: Any) -> None:
+        self.base = array
+        self._elements = array.view(np.ndarray).flat
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._elements, name)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.array(self._elements, *args, **kwargs)
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def __iter__(self) -> Any:
+        return self._elements
+
+    def __next__(self) -> Any:
+        return next(self._elements)
+
+    __eq__ = _compared("__eq__")
+    __ne__ = _compared("__ne__")
+    __lt__ = _compared("__lt__")
+    __le__ = _compared("__le__")
+    __gt__ = _compared("__gt__")
+    __ge__ = _compared("__ge__")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._elements[_plain(key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Replace elements. Two copies of their bytes; of the array's, if it is not in C order."""
+        array, key, value = self.base, _plain(key), _plain(value)
+        plain = array.view(np.ndarray)
+        step = Write()
+        if plain.flags.c_contiguous:
+            step.add_item(array, plain.reshape(-1), key)
+        else:
+            step.add(array)
+        step.run(lambda: operator.setitem(plain.flat, key, value))
 
 
 class PersistentArray(np.ndarray):  # type: ignore[misc]
@@ -200,12 +285,12 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
     pool's bytes: reading copies nothing, slices of it are views of the same kind, and what is
     computed from it is an ordinary array.
 
-    Item and slice assignment, in-place operators, ufuncs and functions with ``out=``, ``fill``,
-    ``sort``, ``put``, ``partition`` and ``byteswap`` change the pool: all of it or nothing, durable
-    on return or when the outermost open transaction commits. They save the bytes that
-    they touch first, so they cost two copies of these. Writes through ``np.asarray(a)``, a
-    memoryview or a library that takes the address are in the pool too, but are neither
-    atomic nor undone.
+    Item and slice assignment, in-place operators, NumPy's functions with ``out=`` or a destination,
+    ``flat``, ``fill``, ``sort``, ``put``, ``partition`` and ``byteswap`` change the pool: all of
+    it or nothing, durable on return or when the outermost open transaction commits. They save the
+    bytes that they touch first, so they cost two copies of these. Writes through
+    ``np.asarray(a)``, a memoryview, a record (``a[0]["x"] = 1``) or a library that takes the
+    address are in the pool too, but are neither atomic nor undone.
 
     After the pool was closed, an array that is still held reads a private copy of its bytes;
     writing raises PoolClosedError. What a later session changes may show in it: copy what is
@@ -226,7 +311,7 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
         raw = getattr(source, "_p_raw", None)
         if raw is not None and self.base is not None:
             base = self.base
-            if base is source or base is source.base:
+            if base is source or base is source.base or raw.holds(address_of(self)):
                 self.__dict__["_p_raw"] = raw
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -238,8 +323,7 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
         if not name.startswith(("_v_", "_p_")) and not hasattr(np.ndarray, name):
             raise AttributeError(f"an array keeps elements; an attribute {name!r} would be lost")
         if name in ("flat", "real", "imag"):
-            target = self if name == "flat" else getattr(self, name)
-            target[...] = np.reshape(value, self.shape) if name == "flat" else value
+            getattr(self, name)[...] = value
             return
         np.ndarray.__setattr__(self, name, value)
 
@@ -313,19 +397,13 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
         return result
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        out = kwargs.get("out")
-        targets = list(out) if isinstance(out, tuple) else [out]
-        if func in _WRITERS and args:
-            targets.append(args[0])
-        targets = [target for target in targets if isinstance(target, PersistentArray)]
-        if not targets:
+        out = _argument(*_written(func), args, kwargs)
+        if not isinstance(out, PersistentArray):
             return super().__array_function__(func, types, args, kwargs)
         step = Write()
-        for target in targets:
-            step.add(target)
-        keywords = {name: _plain(value) for name, value in kwargs.items()}
-        result = step.run(lambda: func(*_plain(args), **keywords))
-        return result if out is None else out
+        step.add(out)
+        result = step.run(lambda: func(*_plain(args), **_plain(kwargs)))
+        return None if result is None else out
 
     fill = _in_place("fill")
     sort = _in_place("sort")
@@ -345,17 +423,19 @@ class PersistentArray(np.ndarray):  # type: ignore[misc]
 
     @property
     def flat(self) -> Any:
-        """An iterator over the elements, for reading."""
-        plain = self.view(np.ndarray)
-        plain.flags.writeable = False
-        return plain.flat
+        """The elements in C order: an iterator that can be indexed and assigned to."""
+        return _Flat(self)
 
     copy = _computed("copy")
     astype = _computed("astype")
     flatten = _computed("flatten")
-    take = _computed("take")
+    take = _computed("take", 2)
     repeat = _computed("repeat")
-    compress = _computed("compress")
+    compress = _computed("compress", 2)
+    choose = _computed("choose")
+    dot = _computed("dot", 1)
+    argmax = _computed("argmax", 1)
+    argmin = _computed("argmin", 1)
     __copy__ = _computed("__copy__")
     __deepcopy__ = _computed("__deepcopy__")
 

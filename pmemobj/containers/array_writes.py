@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
     from pmemobj.raws import RawBytes
 
-__all__ = ["Write"]
+__all__ = ["Write", "address_of"]
 
 _RESTORED = 1 << 16  # bytes of a failed write that are put back one by one
 _GAP = 64  # bytes between two ranges that cost less to save than a record of their own
 
 
-def _address(view: Any) -> int:
+def address_of(view: Any) -> int:
+    """Where the first element of an array is."""
     return int(view.__array_interface__["data"][0])
 
 
@@ -26,7 +27,7 @@ def _ranges(view: Any, start: int) -> Any:
     """(position, size) pairs of the bytes of *view*, positions counted from address *start*."""
     if not view.size:
         return np.empty((0, 2), np.uint64)
-    first = _address(view) - start
+    first = address_of(view) - start
     if view.flags.c_contiguous or view.flags.f_contiguous:
         return np.array([[first, view.nbytes]], np.uint64)
     axes = [(s, n) for s, n in zip(view.strides, view.shape, strict=True) if n > 1]
@@ -49,7 +50,7 @@ def _ranges(view: Any, start: int) -> Any:
 
 def _scattered(plain: Any, key: Any, start: int) -> Any:
     """As _ranges, for the elements that an index with arrays or booleans picks."""
-    places = _address(plain) - start
+    places = address_of(plain) - start
     for axis, (stride, count) in enumerate(zip(plain.strides, plain.shape, strict=True)):
         steps = np.arange(count, dtype=np.int64) * stride
         steps = steps.reshape([-1 if at == axis else 1 for at in range(plain.ndim)])

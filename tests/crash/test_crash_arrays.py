@@ -71,6 +71,18 @@ def add_in_place(root: Any) -> None:
     array += 1
 
 
+def write_flat(root: Any) -> None:
+    root["grid"].flat[5:3000:900] = [-5, -6]
+
+
+def write_destination(root: Any) -> None:
+    np.place(root["grid"], GRID % 7 == 0, [-5, -6])
+
+
+def write_out(root: Any) -> None:
+    np.concatenate([ONES[:1000], root["a"][2000:]], 0, root["a"][:2000])
+
+
 def append_in_place(root: Any) -> None:
     root["log"].append([1])
 
@@ -114,6 +126,9 @@ CASES = [
     write_column,
     write_mask,
     add_in_place,
+    write_flat,
+    write_destination,
+    write_out,
     append_in_place,
     append_growing,
     shrink,
