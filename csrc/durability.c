@@ -7,6 +7,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ __attribute__((visibility("default"))) int pmem_msync(const void *address, size_
 
 OWN_TLS pmo_pool *active;
 OWN_TLS bool quiet;
+OWN_TLS int *refusal;
 static atomic_uint_fast64_t hook_calls;
 static pmo_persist_observer observer;
 
@@ -29,6 +31,10 @@ void pmo_activate(pmo_pool *pool) {
 
 void pmo_quiet(bool on) {
     quiet = on;
+}
+
+void pmo_keep_refusal(int *error) {
+    refusal = error;
 }
 
 uint64_t pmo_hook_calls(void) {
@@ -52,17 +58,35 @@ static void note(pmo_pool *pool, const void *address, uint64_t size) {
     pool->counters.persist_points++;
 }
 
-static int sync_for(pmo_pool *pool, const void *address, uint64_t size) {
-    if (pool->policy != PMO_POLICY_POWER) {
-        return 0;
+/* A pool that has grown has a new file, whose name is in a directory. */
+static int sync_names(pmo_pool *pool) {
+    int folder = open(pool->parts, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+        return -1;
     }
-    pool->counters.syncs++;
-    return pmo_sync_range(address, size);
+    int result = fsync(folder);
+    int error = errno;
+    close(folder);
+    errno = error;
+    pool->named = pmo_measure_files(pool);
+    return result;
 }
 
-static int make_durable(pmo_pool *pool, const void *address, uint64_t size) {
+static void sync_for(pmo_pool *pool, const void *address, uint64_t size) {
+    if (pool->policy != PMO_POLICY_POWER) {
+        return;
+    }
+    pool->counters.syncs++;
+    uint64_t end = (uint64_t)((const char *)address - pool->base) + size;
+    bool named = pool->parts == NULL || end <= pool->named || sync_names(pool) == 0;
+    if ((!named || pmo_sync_range(address, size) != 0) && pool->refused == 0) {
+        pool->refused = errno;
+    }
+}
+
+static void make_durable(pmo_pool *pool, const void *address, uint64_t size) {
     note(pool, address, size);
-    return sync_for(pool, address, size);
+    sync_for(pool, address, size);
 }
 
 static bool same_page(const void *one, const void *other) {
@@ -71,9 +95,8 @@ static bool same_page(const void *one, const void *other) {
 }
 
 /* All words are in place: a page that has several of them is written once. */
-static int sync_words(pmo_pool *pool) {
+static void sync_words(pmo_pool *pool) {
     const pmo_publication *change = pool->applying;
-    int result = 0;
     pool->applying = NULL;
     for (uint32_t i = 0; i < change->count; i++) {
         bool written = false;
@@ -81,11 +104,10 @@ static int sync_words(pmo_pool *pool) {
             written = same_page(change->place[before], change->place[i]);
         }
         note(pool, change->place[i], sizeof(uint64_t));
-        if (!written && sync_for(pool, change->place[i], sizeof(uint64_t)) != 0) {
-            result = -1;
+        if (!written) {
+            sync_for(pool, change->place[i], sizeof(uint64_t));
         }
     }
-    return result;
 }
 
 /* Is it one of the words that are being published? Then it may wait for the others. */
@@ -107,8 +129,23 @@ void pmo_await_words(pmo_pool *pool, const pmo_publication *change) {
     }
 }
 
-int pmo_words_done(pmo_pool *pool) {
-    return pool->applying != NULL && pool->applied != 0 ? sync_words(pool) : 0;
+void pmo_words_done(pmo_pool *pool) {
+    if (pool->applying != NULL && pool->applied != 0) {
+        sync_words(pool);
+    }
+}
+
+/* Of what is no part of an open pool's mapping. */
+static int sync_elsewhere(const void *address, uint64_t size) {
+    if (quiet || pmo_sync_range(address, size) == 0) {
+        return 0;
+    }
+    int *kept = active != NULL ? &active->refused : refusal;
+    if (kept == NULL) {
+        return -1; /* a pool that is not ours */
+    }
+    *kept = errno;
+    return 0;
 }
 
 int pmem_msync(const void *address, size_t size) {
@@ -118,17 +155,17 @@ int pmem_msync(const void *address, size_t size) {
             observer(address, size);
         }
         atomic_fetch_add_explicit(&hook_calls, 1, memory_order_relaxed);
-        return quiet ? 0 : pmo_sync_range(address, size);
+        return sync_elsewhere(address, size);
     }
-    if (pool->applying == NULL) {
-        return make_durable(pool, address, size);
+    if (pool->applying != NULL && is_awaited(pool, address)) {
+        if (pool->applied == (1u << pool->applying->count) - 1) {
+            sync_words(pool);
+        }
+        return 0;
     }
-    if (is_awaited(pool, address)) {
-        bool all = pool->applied == (1u << pool->applying->count) - 1;
-        return all ? sync_words(pool) : 0;
-    }
-    int awaited = pool->applied != 0 ? sync_words(pool) : 0;
-    return make_durable(pool, address, size) == 0 ? awaited : -1;
+    pmo_words_done(pool);
+    make_durable(pool, address, size);
+    return 0;
 }
 
 bool pmo_is_pmem(const void *address, uint64_t size) {
@@ -147,8 +184,20 @@ int pmo_sync(pmo_pool *pool) {
     pool->limit = pmo_measure_files(pool);
     /* A page that the file ends in is not mapped. */
     if (pmo_sync_range(pool->base, pool->limit & ~(uint64_t)(PMO_RAW_PAGE - 1)) != 0) {
-        pool->failure = (pmo_failure_info){.error = errno};
-        return PMO_ESYSTEM;
+        pool->refused = errno;
     }
-    return PMO_OK;
+    return pmo_disk_status(pool);
+}
+
+int pmo_fail_disk(pmo_pool *pool) {
+    pmo_root *root = pool->root;
+    pool->failure = (pmo_failure_info){.error = pool->refused};
+    pool->open = false;
+    pool->closed_as = PMO_EDISK;
+    /* Of no boot at all: see PersistentObjectPool._recover. What the disk has refused is not
+     * necessarily what the next one reads there. */
+    memset(root->boot_id, 0, sizeof root->boot_id);
+    root->policy = PMO_POLICY_PROCESS;
+    (void)pmo_sync_range(root, sizeof *root);
+    return PMO_EDISK;
 }

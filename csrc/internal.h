@@ -132,6 +132,9 @@ struct pmo_pool {
     uint32_t generation; /* of the process, see pmo_fork_generation */
     uint32_t policy;
     bool open;
+    int closed_as;             /* what using it gives while it is not open */
+    int refused;               /* errno of the first sync that the disk refused; 0: none */
+    uint64_t named;            /* bytes of the files whose names the disk is known to hold */
     atomic_uintptr_t claimant; /* the thread that last came in with the lock */
     atomic_uintptr_t insider;  /* the thread that is inside without the lock; 0: none */
     atomic_uint entered;       /* threads that came in without the lock, the refused too */
@@ -256,7 +259,7 @@ static inline int pmo_usable(pmo_pool *pool) {
         return PMO_EFORKED;
     }
     if (!pool->open) {
-        return PMO_ECLOSED;
+        return pool->closed_as;
     }
     if (atomic_load_explicit(&pool->claimant, memory_order_relaxed) != pmo_this_thread()) {
         pmo_take_over(pool);
@@ -336,15 +339,25 @@ void pmo_activate(pmo_pool *pool);
  * disk writes: sync nothing. The dirty mark, which is synced, is what tells about a power cut.
  */
 void pmo_quiet(bool on);
+/* While this thread opens a pool or closes one: keep there the errno of a sync that the disk
+ * refuses. libpmemobj ends the process when it is told. NULL: no more. */
+void pmo_keep_refusal(int *error);
 /* From here to pmo_words_done libpmemobj's redo log is durable before any of these words is
  * changed, and is dropped only after all are: in between they may become durable in any
  * order, so together, in one write for each page. */
 void pmo_await_words(pmo_pool *pool, const pmo_publication *change);
-int pmo_words_done(pmo_pool *pool);
+void pmo_words_done(pmo_pool *pool);
 /* Make a range durable on the disk whatever the policy. 0, or -1 with errno. */
 int pmo_sync_range(const void *address, uint64_t size);
-/* Write everything the kernel still holds for this pool to the disk. */
+/* Write everything the kernel still holds for this pool to the disk. PMO_EDISK. */
 int pmo_sync(pmo_pool *pool);
+/* The disk has refused something of this pool (pool->refused): nobody may use it any more, and
+ * the next one to open it shall verify it. PMO_EDISK. Caller: has no transaction open. */
+int pmo_fail_disk(pmo_pool *pool);
+/* At the end of what waits for the disk. PMO_EDISK as pmo_fail_disk. */
+static inline int pmo_disk_status(pmo_pool *pool) {
+    return pool->refused == 0 ? PMO_OK : pmo_fail_disk(pool);
+}
 /* How often libpmemobj has called our pmem_msync: it grows iff the hook is reached. */
 uint64_t pmo_hook_calls(void);
 /* Is the mapping real persistent memory, in libpmem's opinion? */

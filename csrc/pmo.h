@@ -51,8 +51,10 @@ typedef enum pmo_status {
     PMO_EINTX = -15,    /* not possible while a transaction is open */
     PMO_ETOOBIG = -16,  /* larger than any one allocation may be */
     PMO_EVERSION = -17, /* a layout version this build does not know */
-    PMO_EBUSY = -18     /* another thread has, or had, the pool: nothing was done; take the
+    PMO_EBUSY = -18,    /* another thread has, or had, the pool: nothing was done; take the
                            lock, pmo_claim, try again */
+    PMO_EDISK = -19     /* the disk did not take what was committed; from then on every call
+                           gives this. pmo_failure() has errno */
 } pmo_status;
 
 typedef enum pmo_tag {
@@ -212,7 +214,8 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, const char *b
 int pmo_accept(pmo_pool *pool, const char *boot_id);
 
 /* Abort an open transaction, make everything durable on the disk, mark the pool
- * clean, close it. Afterwards every call on it gives PMO_ECLOSED. Idempotent. */
+ * clean, close it. Afterwards every call on it gives PMO_ECLOSED. Idempotent. PMO_EDISK:
+ * closed, but not marked as clean: the next one to open it verifies it, whatever the boot. */
 int pmo_close(pmo_pool *pool);
 
 /* Close without a change: the pool stays marked as unclean. */

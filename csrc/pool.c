@@ -160,11 +160,13 @@ static int write_root(pmo_pool *pool) {
     pmemobj_persist(pool->pop, root, sizeof *root);
     /* This waits for the disk even where changes do not. */
     if (pool->policy != PMO_POLICY_PROCESS || pool->info.is_pmem) {
-        return PMO_OK;
+        return pmo_disk_status(pool);
     }
     pool->counters.syncs++;
-    bool synced = pmo_sync_range(root, sizeof *root) == 0;
-    return synced ? PMO_OK : note_failure(&pool->failure, errno);
+    if (pmo_sync_range(root, sizeof *root) != 0) {
+        pool->refused = errno;
+    }
+    return pmo_disk_status(pool);
 }
 
 static void describe(pmo_pool *pool, uint64_t calls_before) {
@@ -230,10 +232,8 @@ static PMEMobjpool *map_pool(const char *path, uint32_t policy) {
     return pop;
 }
 
-int pmo_open(const char *path, const char *parts, uint32_t policy, const char *boot_id,
-             pmo_pool **opened, pmo_failure_info *failure) {
-    prepare_process();
-    pmo_activate(NULL);
+static int open_pool(const char *path, const char *parts, uint32_t policy, const char *boot_id,
+                     pmo_pool **opened, pmo_failure_info *failure, const int *refused) {
     uint64_t calls = pmo_hook_calls();
     PMO_TRY(pmo_preflight(path, parts, failure));
     pmo_quiet(policy != PMO_POLICY_POWER);
@@ -253,8 +253,14 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, const char *b
         status = copied ? adopt(pool, pop, calls, boot_id) : PMO_ENOMEM;
         *failure = pool->failure;
     }
+    if (status == PMO_OK && *refused != 0) {
+        pool->refused = *refused;
+        status = pmo_fail_disk(pool);
+        *failure = pool->failure;
+    }
     if (status != PMO_OK) {
         pmemobj_close(pop);
+        pmo_activate(NULL);
         if (pool != NULL) {
             release_volatile(pool);
         }
@@ -263,6 +269,17 @@ int pmo_open(const char *path, const char *parts, uint32_t policy, const char *b
     }
     *opened = pool;
     return PMO_OK;
+}
+
+int pmo_open(const char *path, const char *parts, uint32_t policy, const char *boot_id,
+             pmo_pool **opened, pmo_failure_info *failure) {
+    int refused = 0;
+    prepare_process();
+    pmo_activate(NULL);
+    pmo_keep_refusal(&refused);
+    int status = open_pool(path, parts, policy, boot_id, opened, failure, &refused);
+    pmo_keep_refusal(NULL);
+    return status;
 }
 
 int pmo_accept(pmo_pool *pool, const char *boot_id) {
@@ -295,6 +312,7 @@ static int bury_orphans(pmo_pool *pool) {
 
 static void detach(pmo_pool *pool) {
     pool->open = false;
+    pool->closed_as = PMO_ECLOSED;
     pmo_windows_close(pool);
     pmo_activate(pool);
     pmemobj_close(pool->pop);
@@ -313,7 +331,12 @@ static int settle(pmo_pool *pool) {
 }
 
 int pmo_close(pmo_pool *pool) {
-    if (pmo_usable(pool) != PMO_OK) {
+    int usable = pmo_usable(pool);
+    if (usable == PMO_EDISK) {
+        detach(pool);
+        return usable;
+    }
+    if (usable != PMO_OK) {
         return PMO_OK;
     }
     PMO_TRY(settle(pool));
@@ -324,14 +347,20 @@ int pmo_close(pmo_pool *pool) {
     if (status == PMO_OK) {
         pool->root->dirty = 0;
         status = write_root(pool);
+        if (status != PMO_OK) {
+            pool->root->dirty = 1;
+        }
     }
     detach(pool);
     return status;
 }
 
 int pmo_abandon(pmo_pool *pool) {
-    if (pmo_usable(pool) == PMO_OK) {
+    int usable = pmo_usable(pool);
+    if (usable == PMO_OK) {
         PMO_TRY(settle(pool));
+    }
+    if (usable == PMO_OK || usable == PMO_EDISK) {
         detach(pool);
     }
     return PMO_OK;

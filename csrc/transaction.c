@@ -138,7 +138,12 @@ static int bury_rest(pmo_pool *pool) {
 
 static int finish(pmo_pool *pool) {
     PMO_TRY(commit(pool));
-    return pmo_burials_left(pool) ? bury_rest(pool) : PMO_OK;
+    int status = pmo_burials_left(pool) ? bury_rest(pool) : PMO_OK;
+    if (pool->refused != 0 && pool->tx_open) {
+        roll_back(pool);
+    }
+    PMO_TRY(pmo_disk_status(pool));
+    return status;
 }
 
 int pmo_tx_begin(pmo_pool *pool) {
@@ -244,14 +249,14 @@ int pmo_publish(pmo_pool *pool, const pmo_publication *change) {
     }
     pmo_await_words(pool, change);
     int published = pmemobj_publish(pool->pop, actions, change->count);
-    int synced = pmo_words_done(pool);
+    pmo_words_done(pool);
     pool->applying = NULL;
-    if (published != 0 || synced != 0) {
+    if (published != 0) {
         return errno == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, errno);
     }
     pool->writes++;
     pool->counters.publications++;
-    return PMO_OK;
+    return pmo_disk_status(pool);
 }
 
 int pmo_undo(pmo_pool *pool, void *address, uint64_t size) {

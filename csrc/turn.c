@@ -42,7 +42,7 @@ int pmo_enter(pmo_pool *pool) {
         return PMO_OK;
     }
     atomic_fetch_sub(&pool->entered, 1);
-    return mine ? PMO_ECLOSED : PMO_EBUSY;
+    return mine ? pool->closed_as : PMO_EBUSY;
 }
 
 int pmo_enter_briefly(pmo_pool *pool) {

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["failure", "failure_info", "ffi", "lib"]
 
 
+_STEP = 128 << 20
+"""Bytes of the file that an elastic pool gets when it grows."""
+
+
 def failure_info(ctx: Any) -> Any:
     """What the core noted of its last failure on this pool: sizes, offset, errno, text."""
     info = ffi.new("pmo_failure_info *")
@@ -27,9 +31,15 @@ def failure_info(ctx: Any) -> Any:
 
 def _full(info: Any) -> Exception:
     if info.elastic:
+        advice = "Free some there"
+        if info.disk_free >= _STEP:
+            advice = (
+                "The system refused another file: see to its permissions, a quota, a limit, the "
+                "disk itself or the reservation of addresses (reservation=)"
+            )
         what = (
             f"the pool cannot grow: {info.requested:,} bytes asked for; it grows by 128 MiB, and "
-            f"its disk has {info.disk_free:,} bytes free. Free some there, or delete something here"
+            f"its disk has {info.disk_free:,} bytes free. {advice}, or delete something here"
         )
     else:
         what = (
@@ -66,6 +76,17 @@ def _system(info: Any) -> Exception:
     text = ffi.string(info.text).decode(errors="replace").strip()
     reason = os.strerror(info.error) if info.error else "unknown reason"
     error = errors.PoolSystemError(f"{text or 'libpmemobj refused'} ({reason})")
+    error.errno = info.error
+    return error
+
+
+def _disk(info: Any) -> Exception:
+    reason = os.strerror(info.error)
+    error = errors.PoolSystemError(
+        f"the disk did not take what was written to the pool ({reason}). What was committed by now "
+        "is kept for as long as the machine runs, and may be lost when it goes down. Close the "
+        "pool, see to the disk or take a copy of the file, and open it again, which verifies it"
+    )
     error.errno = info.error
     return error
 
@@ -114,6 +135,7 @@ _WITH_FACTS: dict[int, Callable[[Any], Exception]] = {
     lib.PMO_ETOOBIG: _too_big,
     lib.PMO_ECORRUPT: _corrupt,
     lib.PMO_ESYSTEM: _system,
+    lib.PMO_EDISK: _disk,
 }
 
 

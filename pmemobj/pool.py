@@ -6,7 +6,6 @@ import atexit
 import errno
 import os
 import weakref
-from contextlib import suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
@@ -231,8 +230,8 @@ class PersistentObjectPool:
         if not report.ok:
             raise PoolCorruptedError(
                 errno.EIO,
-                "the pool was in use when the machine went down, and what reached the disk does "
-                f"not fit together ({report.problems[0]}). Nothing was changed; "
+                "the pool was in use when the machine went down, or its disk failed, and what is "
+                f"there does not fit together ({report.problems[0]}). Nothing was changed; "
                 "durability='power' avoids this",
                 self.path,
             )
@@ -433,19 +432,23 @@ class PersistentObjectPool:
 
         An open transaction of this thread is rolled back; one of another thread is waited for.
         Afterwards every use of the pool or of an object of it raises PoolClosedError.
+
+        Raises:
+            PoolSystemError: the disk did not take it. The pool is closed all the same, and the
+                next opening verifies it.
         """
         if self.mm.closed:
             return
         status = self.mm.close()
         _open_managers.discard(self.mm)
-        if self._scratch is None:
-            self._file.equalise_modes()
-            with suppress(OSError):  # deleted by now: nothing to be kept
-                self._file.sync_folders()
-        else:
+        if self._scratch is not None:
             self._scratch.remove()
+        else:
+            self._file.equalise_modes()
         if status:
             raise failure(status, self.mm.ctx)
+        if self._scratch is None:
+            self._file.sync_names()
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise InvalidTypeError(

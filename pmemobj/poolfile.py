@@ -153,6 +153,19 @@ class PoolFile(NamedTuple):
             for folder in (self.parts, self.path):
                 sync(folder)
 
+    def sync_names(self) -> None:
+        """The same when the pool has been closed.
+
+        Raises:
+            PoolSystemError
+        """
+        try:
+            self.sync_folders()
+        except (FileNotFoundError, PermissionError):
+            pass  # deleted by now, or made over to another user: nothing to be kept
+        except OSError as error:
+            raise from_system(error, self.path) from None
+
     def finish_folders(self, mode: int) -> None:
         """Make an elastic pool's directories searchable where files of *mode* are readable."""
         if self.parts is not None:

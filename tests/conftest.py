@@ -109,6 +109,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(
             f"crash tests: {total['points']} persist points, {total['images']} images opened, "
             f"{total['kills']} processes killed, {total['failures']} failures injected, "
+            f"{total['refusals']} operations refused by the disk, "
             f"{total['interrupts']} interrupts, {total['damaged']} damaged pools"
         )
     if path := config.getoption("--tally"):

@@ -76,6 +76,12 @@ ROWS = [
         "a changed state",
     ),
     Row(
+        "a disk that refuses, at every call that writes to it",
+        ("test_refusals*",),
+        "{refusals:,} operations with a call refused, once or from then on",
+        "a lost commit, half a copy, a dead process",
+    ),
+    Row(
         "Ctrl-C at every point and at random instants",
         ("test_interrupt*",),
         "{interrupts:,} interrupts",

@@ -20,6 +20,7 @@ class Tally:
     kills: int = 0
     commits: int = 0
     failures: int = 0
+    refusals: int = 0
     interrupts: int = 0
     damaged: int = 0
 
