@@ -9,29 +9,28 @@ between operations.
 from __future__ import annotations
 
 import weakref
+from _weakref import _remove_dead_weakref  # type: ignore[attr-defined]  # as weakref.py does
 from collections import deque
 from contextlib import suppress
 from itertools import repeat
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HandleTable", "for_each"]
+__all__ = ["HandleTable"]
 
 
 class _HandleRef(weakref.ref):  # type: ignore[type-arg]
     __slots__ = ("offset", "older")
 
     offset: int
-    older: _HandleRef | None  # of the same object: dead, its pin not yet released
+    older: _HandleRef  # if there is one: of the same object, dead, its pin not yet released
 
 
-_set_offset = _HandleRef.__dict__["offset"].__set__
-_set_older = _HandleRef.__dict__["older"].__set__
-
-for_each = deque[None](maxlen=0).extend
-"""Exhausts an iterator."""
+_offset_of = attrgetter("offset")
+_exhaust = deque[None](maxlen=0).extend
 
 
 class HandleTable:
@@ -42,13 +41,14 @@ class HandleTable:
         undead: offsets of dead handles whose pins could not be released yet.
     """
 
-    __slots__ = ("_on_death", "_refs", "_retired", "dead", "undead")
+    __slots__ = ("_next_dead", "_on_death", "_refs", "_retired", "dead", "undead")
 
     def __init__(self) -> None:
         self._refs: dict[int, _HandleRef] = {}
         self._retired: list[_HandleRef] = []
         self.dead: list[_HandleRef] = []
         self._on_death = self.dead.append
+        self._next_dead = self.dead.pop
         self.undead: list[int] = []
 
     def get(self, offset: int) -> Any:
@@ -60,25 +60,36 @@ class HandleTable:
         """Enter a handle whose object has just been pinned."""
         ref = _HandleRef(handle, self._on_death)
         ref.offset = offset
-        ref.older = self._refs.get(offset)
+        older = self._refs.get(offset)
+        if older is not None:
+            ref.older = older
         self._refs[offset] = ref
 
     def add_many(self, offsets: list[int], handles: list[Any]) -> list[int]:
-        """add, for many, without a Python step for each; gives the offsets that had a handle.
+        """add, for many; gives the offsets that had a handle, which stays.
 
         They have it since the caller looked: a ``__del__`` or a signal handler has read them.
         """
         refs = list(map(_HandleRef, handles, repeat(self._on_death)))
-        for_each(map(_set_offset, refs, offsets))
-        for_each(map(_set_older, refs, map(self._refs.get, offsets)))
-        entries = dict(zip(offsets, refs, strict=True))
-        had = []
-        if not self._refs.keys().isdisjoint(offsets):
-            had = [offset for offset in offsets if self.get(offset) is not None]
-            for offset in had:
-                entries.pop(offset).offset = 0
-        self._refs.update(entries)
-        return had
+        for offset, ref in zip(offsets, refs, strict=True):
+            ref.offset = offset
+        entered = list(map(self._refs.setdefault, offsets, refs))
+        if all(map(is_, entered, refs)):
+            return []
+        pairs = zip(offsets, refs, strict=True)
+        return [offset for offset, ref in pairs if not self._enter(offset, ref)]
+
+    def _enter(self, offset: int, ref: _HandleRef) -> bool:
+        """Enter *ref*, unless its object has another living handle."""
+        while (there := self._refs.setdefault(offset, ref)) is not ref:
+            if there() is not None:
+                ref.offset = 0
+                return False
+            ref.older = there
+            # Without a call, at which a signal handler could come in and enter another handle.
+            if offset in self._refs and self._refs[offset] is there:
+                self._refs[offset] = ref
+        return True
 
     def remove(self, offset: int) -> list[Any]:
         """Forget the handles of an object that no longer exists, and whose pins are gone.
@@ -86,10 +97,11 @@ class HandleTable:
         Gives those that are alive.
         """
         refs = [ref for ref in self._retired if ref.offset == offset]
+        self._retired = [ref for ref in self._retired if ref.offset != offset]
         newest = self._refs.pop(offset, None)
         while newest is not None:
             refs.append(newest)
-            newest = newest.older
+            newest = getattr(newest, "older", None)
         for ref in refs:
             ref.offset = 0
         if offset in self.undead:
@@ -102,19 +114,12 @@ class HandleTable:
 
     def take_dead(self) -> list[int]:
         """Offsets whose handle has died since the last call, one for each pin to release."""
-        refs = self._refs
-        with suppress(IndexError):
-            while True:
-                ref = self.dead.pop()
-                # Without a call, at which a signal handler could come in and enter another handle.
-                if ref.offset in refs and refs[ref.offset] is ref:
-                    del refs[ref.offset]
-                elif ref in self._retired:
-                    self._retired.remove(ref)
-                if ref.offset:
-                    self.undead.append(ref.offset)
+        taken = map(_offset_of, map(self._next_dead, repeat(-1, len(self.dead))))
+        with suppress(IndexError):  # a signal handler has taken some
+            self.undead.extend(taken)
+        _exhaust(map(_remove_dead_weakref, repeat(self._refs), self.undead))
         undead, self.undead = self.undead, []
-        return undead
+        return list(filter(None, undead))
 
     def live(self) -> Iterator[tuple[int, Any]]:
         """(offset, handle) of all live handles."""

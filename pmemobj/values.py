@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import marshal
 from array import array
-from itertools import compress
-from types import NoneType
+from collections.abc import Set
+from functools import partial
+from itertools import compress, repeat
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs, kinds
@@ -41,6 +43,7 @@ _ARRAYS = {_INT: "q", _FLOAT: "d"}
 _FIRST_PAYLOAD = codecs.FIRST_PAYLOAD_TAG
 _NOTHING = (codecs.NONE, 0, b"")
 _NOWHERE = (*_NOTHING, b"\0")  # canonical bytes that no key has
+_NONE: Set[Any] = frozenset()
 _UNPACKED = frozenset((tuple, frozenset))
 _VALUE = ffi.typeof("pmo_value *")
 _READ = 4096
@@ -277,14 +280,14 @@ class ValueKeeper(ObjectKeeper):
             return self.leaf(tag, number, ffi.unpack(value.data, number) if number else b"")
         return self.leaf(tag, value.number, b"")
 
-    def read_batch(self, batch: Any, inner: bool = False) -> list[Any]:
+    def read_batch(self, batch: Any, inner: Set[Any] = _NONE) -> list[Any]:
         """The Python values of a filled ``pmo_batch *``. Caller: holds the lock.
 
         *inner*: see _find_many.
         """
-        return self._read_batch(batch, self._resurrect_deep if inner else self.resurrect_many)
+        return self._read_batch(batch, partial(self.resurrect_many, inner=inner))
 
-    def read_run(self, batch: Any, inner: bool = False) -> Sequence[Any]:
+    def read_run(self, batch: Any, inner: Set[Any] = _NONE) -> Sequence[Any]:
         """As read_batch; but ints, or floats, as an array, which makes objects of them in turn."""
         kind = _ARRAYS.get(batch.tag) if batch.tags == ffi.NULL else None
         if kind is None or not batch.count:
@@ -383,28 +386,26 @@ class ValueKeeper(ObjectKeeper):
             self.adopt(handle)
         return handle
 
-    def _resurrect_deep(self, offsets: Sequence[int]) -> list[Any]:
-        return self.resurrect_many(offsets, inner=True)
-
-    def resurrect_many(self, offsets: Sequence[int], inner: bool = False) -> list[Any]:
+    def resurrect_many(self, offsets: Sequence[int], inner: Set[Any] = _NONE) -> list[Any]:
         """resurrect_offset of each; those without a live handle by one call of the core."""
         if self.types.waiting:
             return [self.resurrect_offset(offset) for offset in offsets]
         found = list(map(self.handles.get, offsets))
-        if NoneType not in set(map(type, found)):  # ==, which `in` asks, is an array's own
-            return found
-        pairs = zip(offsets, found, strict=True)
-        missing = [offset for offset, handle in pairs if handle is None]
-        made = self._find_many(missing, inner)
-        pairs = zip(offsets, found, strict=True)
-        return [made[offset] if handle is None else handle for offset, handle in pairs]
+        missing = list(compress(offsets, map(is_, found, repeat(None))))
+        if missing:
+            made = self._find_many(missing, inner)
+            if len(missing) == len(found):
+                return list(map(made.__getitem__, offsets))
+            pairs = zip(offsets, found, strict=True)
+            return [made[offset] if handle is None else handle for offset, handle in pairs]
+        return found
 
-    def _find_many(self, offsets: Iterable[int], inner: bool = False) -> dict[int, Any]:
+    def _find_many(self, offsets: Iterable[int], inner: Set[Any] = _NONE) -> dict[int, Any]:
         """New handles, or plain values, by offset: of objects that have no live handle.
 
         What the core read of small lists and dicts is in their caches, unless a signal handler or
-        a ``__del__`` has changed something since. *inner*: also handles of
-        what those refer to, but for each other: the handles make no cycle.
+        a ``__del__`` has changed something since. *inner*: the keys at which handles of
+        what those refer to are wanted too, but for each other: the handles make no cycle.
         """
         offsets = list(dict.fromkeys(offsets))
         count = len(offsets)
@@ -432,7 +433,7 @@ class ValueKeeper(ObjectKeeper):
                 for handle in made.values():
                     handle._p_refresh()
             elif inner:
-                self._find_inner(parts, caches, [made.get(offset) for offset in offsets])
+                self._find_inner(parts, inner, caches, list(map(made.get, offsets)))
         except BaseException:
             for offset, code in zip(offsets, types, strict=True):
                 if code in _COMMON and self.handles.get(offset) is None:
@@ -447,12 +448,16 @@ class ValueKeeper(ObjectKeeper):
                     made[offset] = self.resurrect_offset(offset, code)
         return made
 
-    def _find_inner(self, parts: Any, caches: list[dict[Any, Any]], outer: list[Any]) -> None:
+    def _find_inner(
+        self, parts: Any, wanted: Set[Any], caches: list[dict[Any, Any]], outer: list[Any]
+    ) -> None:
         pairs = ffi.unpack(parts.numbers, 2 * parts.count) if parts.count else []
         labels = _unmarshal(parts) or []
-        if not labels:
+        chosen = list(map(wanted.__contains__, labels))
+        if True not in chosen:
             return
-        places, offsets = pairs[::2], pairs[1::2]
+        places, offsets = compress(pairs[::2], chosen), list(compress(pairs[1::2], chosen))
+        labels = compress(labels, chosen)
         found = {handle._p_off for handle in outer if handle is not None}
         handles = dict(zip(offsets, map(self.handles.get, offsets), strict=True))
         missing = [offset for offset, handle in handles.items() if handle is None]

@@ -69,6 +69,13 @@ def test_one_handle_for_each_object(records: Any) -> None:
     assert records[7] is first[7]
 
 
+def test_what_nobody_reads_in_the_records_gets_no_handle(records: Any) -> None:
+    first = list(entering(records))
+    assert first[-1]["address"]["city"] == "Oslo"
+    assert len(records._p_mm.handles) < 3 * MANY  # a record has three containers in it
+    assert first[-1]["tags"][0] == "red"
+
+
 def test_what_is_changed_is_read_anew(records: Any) -> None:
     for i, found in enumerate(entering(records)):
         found["id"] = found["id"] + 1000

@@ -32,7 +32,6 @@ from pmemobj._native import ffi, lib
 from pmemobj.codecs import decode_batch
 from pmemobj.containers.ahead import Ahead, Watched
 from pmemobj.errors import DetachedObjectError, MissingAttributeError, MissingClassError
-from pmemobj.handles import for_each
 from pmemobj.kinds import FRESH, cacheable
 
 if TYPE_CHECKING:
@@ -181,12 +180,16 @@ class Stored:
     def _p_found(
         cls, manager: MemoryManager, offsets: list[int], caches: list[dict[Any, Any]]
     ) -> dict[int, Any]:
-        """Handles of objects that are pinned already, with what was read of them; by offset."""
+        """Handles of objects that are pinned already, with what was read of them; by offset.
+
+        For the kinds themselves: a subclass may have a ``__setattr__``.
+        """
         handles = list(map(object.__new__, repeat(cls, len(offsets))))
-        for_each(map(_set_manager, handles, repeat(manager)))
-        for_each(map(_set_offset, handles, offsets))
-        for_each(map(_set_cache, handles, caches))
-        for_each(map(_set_moves, handles, repeat(0)))
+        for handle, offset, cache in zip(handles, offsets, caches, strict=True):
+            handle._p_mm = manager
+            handle._p_off = offset
+            handle._p_cache = cache
+            handle._p_moves = 0
         made = dict(zip(offsets, handles, strict=True))
         for offset in manager.handles.add_many(offsets, handles):
             made[offset] = manager.handles.get(offset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -101,10 +101,10 @@ class StoredSequence(Stored):
         with mm.lock:
             return mm.read_batch(self._p_read_batch(start, limit))
 
-    def _p_read_run(self, start: int, limit: int, inner: bool) -> Sequence[Any]:
+    def _p_read_run(self, start: int, limit: int, inner: Set[Any]) -> Sequence[Any]:
         """As _p_read, to be gone through once.
 
-        *inner*: of those that are containers, the containers in them are wanted too.
+        *inner*: of those that are containers, the containers at these keys are wanted too.
         """
         mm = self._p_mm
         with mm.lock:
@@ -165,7 +165,7 @@ class StoredSequence(Stored):
         return chain.from_iterable(self._p_runs(place, stop))
 
     def _p_runs(self, place: int, stop: int) -> Iterator[Iterator[Any]]:
-        limit, inner = FIRST_READ, False
+        limit, inner = FIRST_READ, frozenset[Any]()
         while place < stop:
             with self._p_mm.lock:
                 moves = self._p_moves
@@ -180,7 +180,7 @@ class StoredSequence(Stored):
             most = LARGEST_READ
             if isinstance(values[-1], Stored):
                 most = MOST_HANDLES
-                inner = any(map(_was_entered, values[-4:]))
+                inner = frozenset(chain.from_iterable(map(_entered, values[-4:])))
             limit = AFTER_CHANGE if ahead.taken else min(4 * limit, most)
             place += ahead.consumed()
 
@@ -345,11 +345,12 @@ class StoredSequence(Stored):
         return self._p_all()
 
 
-def _was_entered(value: Any) -> bool:
-    """Has a container in this one been read through it?"""
-    return isinstance(value, Stored) and any(
-        isinstance(part, Stored) for part in value._p_cache.values()
-    )
+def _entered(value: Any) -> Iterator[Any]:
+    """The keys at which containers in this one have been read."""
+    if isinstance(value, Stored):
+        for key, part in list(value._p_cache.items()):  # another thread may be reading
+            if isinstance(part, Stored):
+                yield key
 
 
 def whole(values: Iterable[Any]) -> list[Any]:
