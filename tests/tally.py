@@ -22,6 +22,8 @@ class Tally:
     failures: int = 0
     refusals: int = 0
     interrupts: int = 0
+    histories: int = 0
+    steps: int = 0
     damaged: int = 0
 
     def numbers(self) -> dict[str, int]:

@@ -16,8 +16,9 @@ from refusals import CASES
 
 HERE = Path(__file__).parent
 SECONDS = 1800  # of one case in its long form, many times what it takes
-MANY = {"work under power": 41, "grow": 2, "grow under power": 12}
-"""Operations with many calls, or large values: every so many of them in the short form."""
+MANY = {"work under power": (4, 41), "grow": (1, 2), "grow under power": (4, 12)}
+COPIED = (2, 9)
+"""Of operations with many calls every so many of them, in the long and in the short form."""
 
 SILENT = {"chmod", "pwrite"}
 """A mode is left as it was; what is not written through the file is stored through memory."""
@@ -45,10 +46,9 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stride(name: str) -> int:
-    if LONG:
-        return 1
-    copying = name.startswith(("snapshot", "restore"))
-    return MANY.get(name, 9 if copying else 1)
+    usual = COPIED if name.startswith(("snapshot", "restore")) else (1, 1)
+    long, short = MANY.get(name, usual)
+    return long if LONG else short
 
 
 @pytest.mark.parametrize(

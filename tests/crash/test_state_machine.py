@@ -1,8 +1,9 @@
-"""A graph of containers against plain ones, by a machine that draws what happens next.
+"""Containers against plain ones, by machines that draw what happens next.
 
-Everything may happen at any time: changes of every kind, references that share and close
-cycles, transactions in transactions, their ends, collections, reopening, and the sudden end
-of the process, of which the file as it lies there is what remains.
+One for each kind of container, and one for a graph of all of them. Everything may happen at any
+time: changes of every kind, in the graph references that share and close cycles, transactions
+in transactions, their ends, collections, reopening, and the sudden end of the process, of which
+the file as it lies there is what remains.
 """
 
 from __future__ import annotations
@@ -17,13 +18,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from laboratory import LONG, canonical, canonical_parts, inspect
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from laboratory import LONG, TALLY, canonical, canonical_parts, inspect
 
 import pmemobj
 from pmemobj.containers.base import PlainObject
 
 SIZE = 32 << 20
+STEPS = 150 if LONG else 60  # of a history, at most
 LIMIT = 60  # elements of a container, so that nothing grows for ever
 
 
@@ -74,6 +83,10 @@ def children(model: Any) -> list[tuple[Any, Any]]:
     return [(way, child) for way, child in pairs if isinstance(child, kinds)]
 
 
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def same_failure(*actions: Any) -> None:
     """Run all; they raise the same exception or none."""
     raised = []
@@ -86,7 +99,9 @@ def same_failure(*actions: Any) -> None:
     assert len(set(raised)) == 1, raised
 
 
-class Graph(RuleBasedStateMachine):
+class Machine(RuleBasedStateMachine):
+    """A pool and a model of it: transactions, collections, reopening, death."""
+
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="pmemobj-test-"))
@@ -125,176 +140,6 @@ class Graph(RuleBasedStateMachine):
             if kind is None or isinstance(model, kind):
                 found = stored, model
         return found or (stored, model)
-
-    # -- lists
-
-    @rule(walk=walks, value=values)
-    def append(self, walk: list[int], value: Any) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None and len(model) < LIMIT:
-            stored.append(value)
-            model.append(copy.deepcopy(value))
-
-    @rule(walk=walks, place=places, value=values)
-    def insert(self, walk: list[int], place: int, value: Any) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None and len(model) < LIMIT:
-            stored.insert(place, value)
-            model.insert(place, copy.deepcopy(value))
-
-    @rule(walk=walks, place=places, value=values)
-    def set_item(self, walk: list[int], place: int, value: Any) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None:
-            same_failure(
-                lambda: stored.__setitem__(place, value),
-                lambda: model.__setitem__(place, copy.deepcopy(value)),
-            )
-
-    @rule(walk=walks, place=slices, several=st.lists(values, max_size=6))
-    def set_slice(self, walk: list[int], place: slice, several: list[Any]) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None and len(model) < LIMIT:
-            plain = copy.deepcopy(several)
-            same_failure(
-                lambda: stored.__setitem__(place, several),
-                lambda: model.__setitem__(place, plain),
-            )
-
-    @rule(walk=walks, place=slices)
-    def delete_slice(self, walk: list[int], place: slice) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None:
-            del stored[place]
-            del model[place]
-
-    @rule(walk=walks, place=places)
-    def pop(self, walk: list[int], place: int) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None:
-            same_failure(lambda: stored.pop(place), lambda: model.pop(place))
-
-    @rule(walk=walks, times=st.integers(0, 2))
-    def repeat(self, walk: list[int], times: int) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None and len(model) * times < LIMIT:
-            stored *= times
-            model *= times
-
-    @rule(walk=walks)
-    def reverse(self, walk: list[int]) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None:
-            stored.reverse()
-            model.reverse()
-
-    # -- dicts
-
-    @rule(walk=walks, key=keys, value=values)
-    def put(self, walk: list[int], key: Any, value: Any) -> None:
-        stored, model = self.at(walk, dict)
-        if model is not None and model is not self.model:
-            stored[key] = value
-            model[key] = copy.deepcopy(value)
-
-    @rule(walk=walks, more=st.dictionaries(keys, values, max_size=8))
-    def update(self, walk: list[int], more: dict[Any, Any]) -> None:
-        stored, model = self.at(walk, dict)
-        if model is not None:
-            stored.update(more)
-            model.update(copy.deepcopy(more))
-
-    @rule(walk=walks, key=keys)
-    def remove_key(self, walk: list[int], key: Any) -> None:
-        stored, model = self.at(walk, dict)
-        if model is not None:
-            same_failure(lambda: stored.__delitem__(key), lambda: model.__delitem__(key))
-
-    @rule(walk=walks)
-    def pop_item(self, walk: list[int]) -> None:
-        stored, model = self.at(walk, dict)
-        if model is not None:
-            same_failure(stored.popitem, model.popitem)
-
-    @rule(walk=walks, key=keys, value=values)
-    def set_default(self, walk: list[int], key: Any, value: Any) -> None:
-        stored, model = self.at(walk, dict)
-        if model is not None:
-            stored.setdefault(key, value)
-            model.setdefault(key, copy.deepcopy(value))
-
-    # -- sets
-
-    @rule(walk=walks, value=members)
-    def add(self, walk: list[int], value: Any) -> None:
-        stored, model = self.at(walk, set)
-        if model is not None:
-            stored.add(value)
-            model.add(value)
-
-    @rule(walk=walks, value=members)
-    def remove(self, walk: list[int], value: Any) -> None:
-        stored, model = self.at(walk, set)
-        if model is not None:
-            same_failure(lambda: stored.remove(value), lambda: model.remove(value))
-
-    @rule(
-        walk=walks,
-        operator=st.sampled_from(["__ior__", "__iand__", "__isub__", "__ixor__"]),
-        others=st.sets(members, max_size=6),
-    )
-    def combine(self, walk: list[int], operator: str, others: set[Any]) -> None:
-        stored, model = self.at(walk, set)
-        if model is not None:
-            getattr(stored, operator)(others)
-            getattr(model, operator)(others)
-
-    # -- objects
-
-    @rule(walk=walks, name=names, value=values)
-    def set_attribute(self, walk: list[int], name: str, value: Any) -> None:
-        stored, model = self.at(walk, PlainObject)
-        if model is not None:
-            setattr(stored, name, value)
-            setattr(model, name, copy.deepcopy(value))
-
-    @rule(walk=walks, name=names)
-    def delete_attribute(self, walk: list[int], name: str) -> None:
-        stored, model = self.at(walk, PlainObject)
-        if model is not None:
-            same_failure(lambda: delattr(stored, name), lambda: delattr(model, name))
-
-    @rule(walk=walks)
-    def new_object(self, walk: list[int]) -> None:
-        stored, model = self.at(walk, list)
-        if model is not None and len(model) < LIMIT:
-            stored.append(self.pool.new(Node))
-            model.append(PlainObject(vars(pmemobj.plain(stored[-1]))["_v_class_name"]))
-
-    # -- references
-
-    @rule(walk=walks, to=walks)
-    def link(self, walk: list[int], to: list[int]) -> None:
-        stored, model = self.at(walk, list)
-        target, plain = self.at(to)
-        if model is not None and len(model) < LIMIT and plain is not self.model:
-            stored.append(target)
-            model.append(plain)
-
-    @rule(walk=walks, key=keys, to=walks)
-    def link_by_key(self, walk: list[int], key: Any, to: list[int]) -> None:
-        stored, model = self.at(walk, dict)
-        target, plain = self.at(to)
-        if model is not None and model is not self.model and plain is not self.model:
-            stored[key] = target
-            model[key] = plain
-
-    @rule(walk=walks)
-    def clear(self, walk: list[int]) -> None:
-        stored, model = self.at(walk)
-        if model is not self.model and not isinstance(model, PlainObject):
-            stored.clear()
-            model.clear()
 
     # -- transactions
 
@@ -363,9 +208,11 @@ class Graph(RuleBasedStateMachine):
     @invariant()
     def same_content(self) -> None:
         if hasattr(self, "model"):
+            TALLY.steps += 1
             assert canonical(self.pool.root) == canonical_parts(self.model, {})
 
     def teardown(self) -> None:
+        TALLY.histories += 1
         if self.open_blocks:
             self.undo()
         inspect(self.pool)
@@ -373,10 +220,250 @@ class Graph(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-TestGraph = Graph.TestCase
-TestGraph.settings = settings(
-    max_examples=1000 if LONG else 25,
-    stateful_step_count=150 if LONG else 60,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+class Lists(Machine):
+    @rule(walk=walks, value=values)
+    def append(self, walk: list[int], value: Any) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None and len(model) < LIMIT:
+            stored.append(value)
+            model.append(copy.deepcopy(value))
+
+    @rule(walk=walks, place=places, value=values)
+    def insert(self, walk: list[int], place: int, value: Any) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None and len(model) < LIMIT:
+            stored.insert(place, value)
+            model.insert(place, copy.deepcopy(value))
+
+    @rule(walk=walks, place=places, value=values)
+    def set_item(self, walk: list[int], place: int, value: Any) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            same_failure(
+                lambda: stored.__setitem__(place, value),
+                lambda: model.__setitem__(place, copy.deepcopy(value)),
+            )
+
+    @rule(walk=walks, place=slices, several=st.lists(values, max_size=6))
+    def set_slice(self, walk: list[int], place: slice, several: list[Any]) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None and len(model) < LIMIT:
+            plain = copy.deepcopy(several)
+            same_failure(
+                lambda: stored.__setitem__(place, several),
+                lambda: model.__setitem__(place, plain),
+            )
+
+    @rule(walk=walks, place=slices)
+    def delete_slice(self, walk: list[int], place: slice) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            del stored[place]
+            del model[place]
+
+    @rule(walk=walks, place=places)
+    def pop(self, walk: list[int], place: int) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            same_failure(lambda: stored.pop(place), lambda: model.pop(place))
+
+    @rule(walk=walks, times=st.integers(0, 2))
+    def repeat(self, walk: list[int], times: int) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None and len(model) * times < LIMIT:
+            stored *= times
+            model *= times
+
+    @rule(walk=walks)
+    def reverse(self, walk: list[int]) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            stored.reverse()
+            model.reverse()
+
+    @rule(walk=walks, several=st.lists(values, max_size=6))
+    def extend(self, walk: list[int], several: list[Any]) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None and len(model) < LIMIT:
+            stored.extend(several)
+            model.extend(copy.deepcopy(several))
+
+    @rule(walk=walks, place=places)
+    def delete_item(self, walk: list[int], place: int) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            same_failure(lambda: stored.__delitem__(place), lambda: model.__delitem__(place))
+
+    @rule(walk=walks, value=leaves)
+    def remove_value(self, walk: list[int], value: Any) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            same_failure(lambda: stored.remove(value), lambda: model.remove(value))
+
+    @rule(walk=walks)
+    def sort(self, walk: list[int]) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            stored.sort(key=is_text)
+            model.sort(key=is_text)
+
+    @rule(walk=walks)
+    def clear_list(self, walk: list[int]) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None:
+            stored.clear()
+            model.clear()
+
+
+class Dicts(Machine):
+    @rule(walk=walks, key=keys, value=values)
+    def put(self, walk: list[int], key: Any, value: Any) -> None:
+        stored, model = self.at(walk, dict)
+        if model is not None and model is not self.model:
+            stored[key] = value
+            model[key] = copy.deepcopy(value)
+
+    @rule(walk=walks, more=st.dictionaries(keys, values, max_size=8))
+    def update(self, walk: list[int], more: dict[Any, Any]) -> None:
+        stored, model = self.at(walk, dict)
+        if model is not None:
+            stored.update(more)
+            model.update(copy.deepcopy(more))
+
+    @rule(walk=walks, key=keys)
+    def remove_key(self, walk: list[int], key: Any) -> None:
+        stored, model = self.at(walk, dict)
+        if model is not None:
+            same_failure(lambda: stored.__delitem__(key), lambda: model.__delitem__(key))
+
+    @rule(walk=walks)
+    def pop_item(self, walk: list[int]) -> None:
+        stored, model = self.at(walk, dict)
+        if model is not None:
+            same_failure(stored.popitem, model.popitem)
+
+    @rule(walk=walks, key=keys, value=values)
+    def set_default(self, walk: list[int], key: Any, value: Any) -> None:
+        stored, model = self.at(walk, dict)
+        if model is not None:
+            stored.setdefault(key, value)
+            model.setdefault(key, copy.deepcopy(value))
+
+    @rule(walk=walks, key=keys)
+    def pop_key(self, walk: list[int], key: Any) -> None:
+        stored, model = self.at(walk, dict)
+        if model is not None:
+            same_failure(lambda: stored.pop(key), lambda: model.pop(key))
+
+    @rule(walk=walks)
+    def clear_dict(self, walk: list[int]) -> None:
+        stored, model = self.at(walk, dict)
+        if model is not None:
+            stored.clear()
+            model.clear()
+
+
+class Sets(Machine):
+    @rule(walk=walks, value=members)
+    def add(self, walk: list[int], value: Any) -> None:
+        stored, model = self.at(walk, set)
+        if model is not None:
+            stored.add(value)
+            model.add(value)
+
+    @rule(walk=walks, value=members)
+    def remove(self, walk: list[int], value: Any) -> None:
+        stored, model = self.at(walk, set)
+        if model is not None:
+            same_failure(lambda: stored.remove(value), lambda: model.remove(value))
+
+    @rule(
+        walk=walks,
+        operator=st.sampled_from(["__ior__", "__iand__", "__isub__", "__ixor__"]),
+        others=st.sets(members, max_size=6),
+    )
+    def combine(self, walk: list[int], operator: str, others: set[Any]) -> None:
+        stored, model = self.at(walk, set)
+        if model is not None:
+            getattr(stored, operator)(others)
+            getattr(model, operator)(others)
+
+    @rule(walk=walks, value=members)
+    def discard(self, walk: list[int], value: Any) -> None:
+        stored, model = self.at(walk, set)
+        if model is not None:
+            stored.discard(value)
+            model.discard(value)
+
+    @rule(walk=walks)
+    def clear_set(self, walk: list[int]) -> None:
+        stored, model = self.at(walk, set)
+        if model is not None:
+            stored.clear()
+            model.clear()
+
+
+class Objects(Machine):
+    @rule(walk=walks, name=names, value=values)
+    def set_attribute(self, walk: list[int], name: str, value: Any) -> None:
+        stored, model = self.at(walk, PlainObject)
+        if model is not None:
+            setattr(stored, name, value)
+            setattr(model, name, copy.deepcopy(value))
+
+    @rule(walk=walks, name=names)
+    def delete_attribute(self, walk: list[int], name: str) -> None:
+        stored, model = self.at(walk, PlainObject)
+        if model is not None:
+            same_failure(lambda: delattr(stored, name), lambda: delattr(model, name))
+
+
+class Graph(Lists, Dicts, Sets, Objects):
+    """All of them, and references between them."""
+
+    @rule(walk=walks, to=walks)
+    def link(self, walk: list[int], to: list[int]) -> None:
+        stored, model = self.at(walk, list)
+        target, plain = self.at(to)
+        if model is not None and len(model) < LIMIT and plain is not self.model:
+            stored.append(target)
+            model.append(plain)
+
+    @rule(walk=walks, key=keys, to=walks)
+    def link_by_key(self, walk: list[int], key: Any, to: list[int]) -> None:
+        stored, model = self.at(walk, dict)
+        target, plain = self.at(to)
+        if model is not None and model is not self.model and plain is not self.model:
+            stored[key] = target
+            model[key] = plain
+
+    @rule(walk=walks)
+    def new_object(self, walk: list[int]) -> None:
+        stored, model = self.at(walk, list)
+        if model is not None and len(model) < LIMIT:
+            stored.append(self.pool.new(Node))
+            model.append(PlainObject(vars(pmemobj.plain(stored[-1]))["_v_class_name"]))
+
+
+MACHINES = {
+    Lists: (15, 150),
+    Dicts: (15, 150),
+    Sets: (15, 150),
+    Objects: (10, 50),
+    Graph: (25, 250),
+}
+"""How many histories of each, in the suite and in the long form."""
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_random_histories(machine: type[Machine]) -> None:
+    few, many = MACHINES[machine]
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=many if LONG else few,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
