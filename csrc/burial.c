@@ -43,13 +43,11 @@ static int drop_elements(pmo_pool *pool, pmo_grave *grave, uint64_t undos) {
     uint64_t before = pool->counters.undo_records;
     bool table = grave->layout != PMO_LAYOUT_SEQUENCE;
     uint64_t stride = pmo_stride(grave->layout);
-    /* The cells of an element, from its first one on: a hash comes before a key. */
-    uint64_t cells = grave->layout == PMO_LAYOUT_DICT ? 2 : 1;
-    const char *first = grave->elements + (table ? offsetof(pmo_dict_entry, key) : 0);
+    uint64_t cells = pmo_width(grave->layout);
     for (; grave->position < grave->stop && pool->counters.undo_records - before < undos;
          grave->position++) {
         const pmo_cell *cell =
-            (const pmo_cell *)(const void *)(first + grave->position * stride);
+            (const pmo_cell *)(const void *)(grave->elements + grave->position * stride);
         bool hole = table && cell->tag == PMO_EMPTY;
         for (uint64_t c = 0; c < cells && !hole; c++) {
             PMO_TRY(drop_cell(pool, grave, &cell[c]));

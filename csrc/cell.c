@@ -7,22 +7,13 @@ uint64_t pmo_payload_sum(const char *data, uint64_t length) {
         memcpy(&word, data, 8);
         sum = pmo_fold(sum, word);
     }
-    if (length > 0) {
-        word = 0;
-        memcpy(&word, data, length);
-        sum = pmo_fold(sum, word);
-    }
-    return sum;
-}
-
-static uint16_t words_check(uint64_t low, uint64_t high, uint64_t payload_sum) {
-    return (uint16_t)(pmo_fold((low & ~0xffff0000ull) ^ payload_sum, high) >> 24);
+    return length > 0 ? pmo_fold(sum, pmo_load_short(data, length)) : sum;
 }
 
 static uint16_t cell_check(const pmo_cell *cell, uint64_t payload_sum) {
     uint64_t words[2];
     memcpy(words, cell, sizeof words);
-    return words_check(words[0], words[1], payload_sum);
+    return pmo_words_check(words[0], words[1], payload_sum);
 }
 
 void pmo_cell_make_hole(pmo_cell *cell, uint64_t first) {
@@ -41,10 +32,28 @@ int pmo_cell_hole(pmo_pool *pool, const pmo_cell *cell, uint64_t *first) {
 }
 
 /* Composed in registers: reading a cell back whole that was just written in parts stalls. */
-static inline void put_number(pmo_cell *cell, uint32_t tag, int64_t number) {
-    uint64_t high = tag >= PMO_INT ? (uint64_t)number : 0;
-    uint64_t words[2] = {tag | (uint64_t)words_check(tag, high, 0) << 16, high};
+static inline void put_words(pmo_cell *cell, uint64_t low, uint64_t high) {
+    uint64_t words[2] = {low | (uint64_t)pmo_words_check(low, high, 0) << 16, high};
     memcpy(cell, words, sizeof words);
+}
+
+static inline void put_number(pmo_cell *cell, uint32_t tag, int64_t number) {
+    put_words(cell, tag, tag >= PMO_INT ? (uint64_t)number : 0);
+}
+
+bool pmo_cell_compose(uint32_t tag, int64_t number, const char *data, pmo_cell *cell) {
+    if (tag < PMO_STR) {
+        put_number(cell, tag, number);
+        return true;
+    }
+    uint64_t length = (uint64_t)number;
+    if (length > PMO_INLINE_MAX) {
+        return false;
+    }
+    uint64_t first = length < 4 ? length : 4;
+    put_words(cell, tag | length << 8 | pmo_load_short(data, first) << 32,
+              pmo_load_short(data + first, length - first));
+    return true;
 }
 
 uint64_t pmo_cell_heap_need(uint32_t tag, int64_t number) {
@@ -81,21 +90,14 @@ static int blob_cell(pmo_pool *pool, const char *data, uint64_t length, pmo_cell
 int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
                   const char *data, pmo_cell *cell) {
     PMO_TRY(pmo_value_valid(tag, number, data));
+    if (tag == PMO_REF) {
+        PMO_TRY(pmo_reference_add(pool, (uint64_t)number));
+    }
+    if (pmo_cell_compose(tag, number, data, cell)) {
+        return PMO_OK;
+    }
     *cell = (pmo_cell){.tag = (uint8_t)tag};
-    if (tag < PMO_STR) {
-        if (tag == PMO_REF) {
-            PMO_TRY(pmo_reference_add(pool, (uint64_t)number));
-        }
-        put_number(cell, tag, number);
-        return PMO_OK;
-    }
     uint64_t length = (uint64_t)number;
-    if (length <= PMO_INLINE_MAX) {
-        memcpy(cell->inline_bytes, data, length);
-        cell->len = (uint8_t)length;
-        cell->check = cell_check(cell, 0);
-        return PMO_OK;
-    }
     if (heap == NULL || length > PMO_HEAP_PAYLOAD_MAX) {
         return blob_cell(pool, data, length, cell);
     }
@@ -124,7 +126,8 @@ uint64_t pmo_cells_numbers(const pmo_cell *cells, uint64_t count, int64_t *numbe
     for (; done < count; done++) {
         uint64_t words[2];
         memcpy(words, &cells[done], sizeof words);
-        uint64_t right = cells[0].tag | (uint64_t)words_check(cells[0].tag, words[1], 0) << 16;
+        uint64_t right = cells[0].tag | (uint64_t)pmo_words_check(cells[0].tag, words[1], 0)
+                                            << 16;
         if (words[0] != right) {
             break;
         }

@@ -106,14 +106,14 @@ static int put_cells(pmo_pool *pool, found *to, pmo_container *list) {
 static int put_entries(pmo_pool *pool, found *to, pmo_container *container) {
     const pmo_table table = pmo_table_of(pool, container);
     for (uint64_t i = 0; i < table.used; i++) {
-        pmo_set_entry *entry = pmo_table_entry(&table, i);
+        pmo_cell *entry = pmo_table_entry(&table, i);
         const pmo_cell *cell = pmo_entry_value(entry);
-        if (entry->key.tag == PMO_EMPTY || is_long(&entry->key) || is_long(cell)) {
+        if (entry->tag == PMO_EMPTY || is_long(entry) || is_long(cell)) {
             continue;
         }
         pmo_value key;
         pmo_value value;
-        PMO_TRY(pmo_cell_read(pool, &table.heap, &entry->key, &key));
+        PMO_TRY(pmo_cell_read(pool, &table.heap, entry, &key));
         PMO_TRY(pmo_cell_read(pool, &table.heap, cell, &value));
         PMO_TRY(put_item(to, &key, &value));
     }

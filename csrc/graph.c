@@ -297,21 +297,22 @@ static int next_cell(graph *from, pmo_heap *heap, pmo_cell *cell) {
     return make_cell(from->pool, heap, &value, cell);
 }
 
-static int next_key(graph *from, pmo_heap *heap, pmo_set_entry *entry) {
+/* hash is NULL where no index needs it. */
+static int next_key(graph *from, pmo_heap *heap, pmo_cell *cell, uint64_t *hash) {
     pmo_value value;
     seen *named = NULL;
     PMO_TRY(next_object(from, 0, &value, &named));
-    if (named != NULL && named->hash != 0) {
-        entry->hash = named->hash;
-    } else {
+    if (hash != NULL && named != NULL && named->hash != 0) {
+        *hash = named->hash;
+    } else if (hash != NULL) {
         pmo_key key;
-        PMO_TRY(pmo_key_make(from->pool, &value, NULL, 0, &key));
-        entry->hash = key.hash;
+        PMO_TRY(pmo_key_make(&value, NULL, 0, &key));
+        *hash = pmo_key_hash(from->pool, &key);
+        if (named != NULL) {
+            named->hash = *hash;
+        }
     }
-    if (named != NULL) {
-        named->hash = entry->hash;
-    }
-    return make_cell(from->pool, heap, &value, &entry->key);
+    return make_cell(from->pool, heap, &value, cell);
 }
 
 /* The cells of a run, see run_of. Gives how many, at most those of one step; 0: none. */
@@ -362,15 +363,14 @@ static int fill_table(graph *from, pmo_container *container, uint64_t count) {
     memset(table.index, 0, table.slots * sizeof(uint32_t));
     table.heap.in_new_body = true;
     for (; table.used < count; table.used++) {
-        pmo_set_entry *entry = pmo_table_entry(&table, table.used);
-        PMO_TRY(next_key(from, &table.heap, entry));
+        pmo_cell *entry = pmo_table_entry(&table, table.used);
+        uint64_t hash = 0;
+        PMO_TRY(next_key(from, &table.heap, entry, table.slots ? &hash : NULL));
         if (table.layout == PMO_LAYOUT_DICT) {
             PMO_TRY(next_cell(from, &table.heap, pmo_entry_value(entry)));
         }
         if (table.slots) {
-            uint64_t slot = 0;
-            PMO_TRY(pmo_free_slot(from->pool, &table, entry->hash, &slot));
-            pmo_name_entry(&table, slot, table.used);
+            PMO_TRY(pmo_name_entry(from->pool, &table, hash, table.used));
         }
     }
     pmo_state_put(container, count, count, &table.heap);

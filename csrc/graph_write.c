@@ -38,11 +38,11 @@ static int put_list(writer *to, pmo_container *list, unsigned depth) {
 static int put_table(writer *to, pmo_container *container, unsigned depth) {
     const pmo_table table = pmo_table_of(to->pool, container);
     for (uint64_t i = 0; i < table.used; i++) {
-        pmo_set_entry *entry = pmo_table_entry(&table, i);
-        if (entry->key.tag == PMO_EMPTY) {
+        pmo_cell *entry = pmo_table_entry(&table, i);
+        if (entry->tag == PMO_EMPTY) {
             continue;
         }
-        PMO_TRY(put_value(to, &table.heap, &entry->key, true, depth));
+        PMO_TRY(put_value(to, &table.heap, entry, true, depth));
         if (table.layout == PMO_LAYOUT_DICT) {
             PMO_TRY(put_value(to, &table.heap, pmo_entry_value(entry), false, depth));
         }

@@ -274,6 +274,25 @@ static inline uint64_t pmo_fold(uint64_t a, uint64_t b) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/* At most 8 bytes as a word, the missing ones 0; reads no others. */
+static inline uint64_t pmo_load_short(const char *bytes, uint64_t length) {
+    uint64_t word = 0;
+    if (length == 8) {
+        memcpy(&word, bytes, 8);
+    } else if (length >= 4) {
+        uint32_t first;
+        uint32_t last;
+        memcpy(&first, bytes, 4);
+        memcpy(&last, bytes + length - 4, 4);
+        word = first | (uint64_t)last << (8 * (length - 4));
+    } else if (length > 0) {
+        word = (uint64_t)(uint8_t)bytes[0] |
+               (uint64_t)(uint8_t)bytes[length / 2] << (8 * (length / 2)) |
+               (uint64_t)(uint8_t)bytes[length - 1] << (8 * (length - 1));
+    }
+    return word;
+}
+
 /* Record where damage was found and what it is; gives PMO_ECORRUPT. */
 int pmo_corrupt(pmo_pool *pool, uint64_t offset, const char *what);
 /* Bytes of the pool's files as they are now. */
@@ -597,6 +616,16 @@ void pmo_forget_burials(pmo_pool *pool);
 
 /* Folds a payload's bytes to one word. */
 uint64_t pmo_payload_sum(const char *data, uint64_t length);
+/* The check of a cell of these two words. */
+static inline uint16_t pmo_words_check(uint64_t low, uint64_t high, uint64_t payload_sum) {
+    return (uint16_t)(pmo_fold((low & ~0xffff0000ull) ^ payload_sum, high) >> 24);
+}
+/* Does a cell whose payload is not in the heap match its check? */
+static inline bool pmo_cell_intact(const pmo_cell *cell) {
+    uint64_t words[2];
+    memcpy(words, cell, sizeof words);
+    return cell->check == pmo_words_check(words[0], words[1], 0);
+}
 /* Heap bytes that writing this value takes: 0 unless it is a mid-sized payload. */
 uint64_t pmo_cell_heap_need(uint32_t tag, int64_t number);
 /* Arguments in range? (payload length >= 0, known shape of tag). PMO_EINVAL. */
@@ -605,6 +634,8 @@ int pmo_value_valid(uint32_t tag, int64_t number, const char *data);
 static inline bool pmo_value_countless(uint32_t tag, int64_t number) {
     return tag < PMO_REF || (tag >= PMO_STR && number <= (int64_t)PMO_HEAP_PAYLOAD_MAX);
 }
+/* The cell of a value that it holds itself. False: the value needs a heap or a blob. */
+bool pmo_cell_compose(uint32_t tag, int64_t number, const char *data, pmo_cell *cell);
 /* Make the cell for a value: copies a payload to the heap (bumping heap->used,
  * which must have room; flushed here) or to a blob, counts a reference. */
 int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
@@ -648,11 +679,13 @@ int pmo_cell_make_keyed(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t nu
 /* ---- container.c --------------------------------------------------------------------- */
 
 int pmo_container_layout(const pmo_pool *pool, const pmo_container *container);
-/* Bytes of one element: 16, 24 or 40. */
+/* Cells of one element: a dict's has a key and a value. */
+static inline uint64_t pmo_width(int layout) {
+    return layout == PMO_LAYOUT_DICT ? 2 : 1;
+}
+/* Bytes of one element. */
 static inline uint64_t pmo_stride(int layout) {
-    return layout == PMO_LAYOUT_DICT  ? sizeof(pmo_dict_entry)
-           : layout == PMO_LAYOUT_SET ? sizeof(pmo_set_entry)
-                                      : sizeof(pmo_cell);
+    return pmo_width(layout) * sizeof(pmo_cell);
 }
 static inline char *pmo_elements(const pmo_pool *pool, const pmo_container *container) {
     return container->geometry.body ? pool->base + container->geometry.body : NULL;

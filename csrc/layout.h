@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define PMO_LAYOUT_NAME "pmemobj-python"
-#define PMO_LAYOUT_VERSION 1u
+#define PMO_LAYOUT_VERSION 2u
 #define PMO_ROOT_MAGIC 0x314a424f4d454d50ull /* "PMEMOBJ1" */
 
 /* libpmemobj type numbers of our allocations. */
@@ -82,7 +82,7 @@ _Static_assert(sizeof(pmo_state) == 40, "a container's state is 40 bytes");
 typedef struct pmo_geometry {
     uint64_t body;          /* offset of the body; 0: none yet */
     uint64_t capacity;      /* cells (sequence) or entries (table) */
-    uint64_t index_slots;   /* table: 0 or a power of two */
+    uint64_t index_slots;   /* table: even */
     uint64_t heap_capacity; /* bytes */
     uint64_t check;
 } pmo_geometry;
@@ -90,14 +90,16 @@ _Static_assert(sizeof(pmo_geometry) == 40, "a container's geometry is 40 bytes")
 
 /*
  * Every container. Its body is one allocation:
- *   sequence  [pmo_cell x capacity][heap]
- *   set       [pmo_set_entry x capacity][uint32 index x index_slots][heap]
- *   dict      [pmo_dict_entry x capacity][uint32 index x index_slots][heap]
- * Elements 0..used-1 are written. A hole (deleted table entry) has tag
- * PMO_EMPTY as its key and is zero otherwise, but that the key of entry 0 as a
- * hole has the number of the first entry that is none as its word. Index slots hold entry
- * number + 1; 0 is free. The index is probed linearly and knows no deleted marks. A table of at
- * most PMO_SMALL_TABLE entries has no index.
+ *   sequence  [value x capacity][heap]
+ *   set       [key x capacity][uint32 index x index_slots][heap]
+ *   dict      [key, value x capacity][uint32 index x index_slots][heap]
+ * with values and keys that are cells. Elements 0..used-1 are written. A hole (deleted
+ * table entry) has tag PMO_EMPTY as its key and is zero otherwise, but that the key of
+ * entry 0 as a hole has the number of the first entry that is none as its word. Index slots
+ * hold entry number + 1 in as many low bits as the capacity has, above it in at most 4 bits
+ * the distance from the slot that the key's hash gives, and bits of that hash in the rest; 0 is
+ * free. The index is probed linearly and knows no deleted marks. A table of at most
+ * PMO_SMALL_TABLE entries has no index.
  */
 typedef struct pmo_container {
     pmo_header head;
@@ -109,19 +111,7 @@ _Static_assert(sizeof(pmo_container) == 96, "a container is 96 bytes");
 #define PMO_SMALL_TABLE 8u
 #define PMO_SLOT_FREE 0u
 #define PMO_SLOT_BIAS 1u
-
-typedef struct pmo_set_entry {
-    uint64_t hash;
-    pmo_cell key;
-} pmo_set_entry;
-_Static_assert(sizeof(pmo_set_entry) == 24, "a set entry is 24 bytes");
-
-typedef struct pmo_dict_entry {
-    uint64_t hash;
-    pmo_cell key;
-    pmo_cell value;
-} pmo_dict_entry;
-_Static_assert(sizeof(pmo_dict_entry) == 40, "a dict entry is 40 bytes");
+#define PMO_SLOT_DISTANCES 15u /* the largest stands for all beyond it */
 
 /* A leaf value with an allocation of its own; payload follows. */
 typedef struct pmo_blob {

@@ -122,13 +122,12 @@ static int scan(pmo_pool *pool, struct pmo_collector *gc, pmo_gc_place *place, u
     pmo_heap heap = pmo_heap_of(pool, container, layout);
     uint64_t stride = pmo_stride(layout);
     bool table = layout != PMO_LAYOUT_SEQUENCE;
-    uint64_t lead = table ? offsetof(pmo_set_entry, key) : 0;
-    uint64_t cells = layout == PMO_LAYOUT_DICT ? 2 : 1;
+    uint64_t cells = pmo_width(layout);
     uint64_t used = container->state.used;
     uint64_t stop = used - place->position < limit ? used : place->position + limit;
     const char *elements = pmo_elements(pool, container);
     for (; place->position < stop; place->position++) {
-        const void *element = elements + place->position * stride + lead;
+        const void *element = elements + place->position * stride;
         const pmo_cell *cell = element;
         uint64_t ignored;
         bool hole = table && cell->tag == PMO_EMPTY;

@@ -1,5 +1,5 @@
 /*
- * Tables (dict, set, attributes): what changes them. table_read.c tells how they
+ * Tables (dict, set, attributes): what changes them. table_index.c tells how they
  * are searched, table_key.c which keys are the same.
  *
  * An insertion writes its entry past the used ones, where nothing was, and
@@ -13,23 +13,24 @@
 
 /* ---- one pair ---- */
 
-static int insert(pmo_pool *pool, pmo_change *change, const pmo_pair *pair, uint64_t hash,
+static int insert(pmo_pool *pool, pmo_change *change, const pmo_pair *pair, pmo_key *key,
                   uint64_t slot) {
     pmo_table *table = &change->table;
     uint64_t need = pmo_pair_key_need(pair) + pmo_pair_value_need(table, pair);
     if (table->used == table->capacity || need > table->heap.capacity - table->heap.used) {
         PMO_TRY(pmo_change_room_for_entries(pool, change));
         if (table->slots) {
-            PMO_TRY(pmo_free_slot(pool, table, hash, &slot));
+            key->hash = pmo_key_hash(pool, key); /* there may have been no index before */
+            PMO_TRY(pmo_free_slot(pool, table, key->hash, &slot));
         }
     }
     PMO_TRY(pmo_change_save_state(pool, change));
     if (table->slots) {
         PMO_TRY(pmo_change_save_slot(pool, change, slot));
     }
-    PMO_TRY(pmo_pair_write(pool, table, pair, hash));
+    PMO_TRY(pmo_pair_write(pool, table, pair, key));
     if (table->slots) {
-        pmo_name_entry(table, slot, table->used);
+        table->index[slot] = pmo_slot_word(table, slot, key->hash, table->used);
     }
     table->length++;
     table->used++;
@@ -61,10 +62,10 @@ int pmo_pair_put(pmo_pool *pool, pmo_change *change, const pmo_pair *pair) {
     pmo_key key;
     uint64_t entry;
     uint64_t slot;
-    PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
+    PMO_TRY(pmo_key_make(&pair->key, pair->canon, pair->canon_length, &key));
     int status = pmo_table_locate(pool, &change->table, &key, &entry, &slot);
     if (status == PMO_EMISSING) {
-        return insert(pool, change, pair, key.hash, slot);
+        return insert(pool, change, pair, &key, slot);
     }
     PMO_TRY(status);
     return change->table.layout == PMO_LAYOUT_DICT ? replace(pool, change, entry, pair)
@@ -76,7 +77,7 @@ static int set(pmo_pool *pool, uint64_t offset, const pmo_op *op, const pmo_pair
     pmo_change change;
     PMO_TRY(pmo_change_start(pool, offset, op, &change));
     PMO_TRY(pmo_pair_valid(&change.table, pair));
-    const char *entries = change.table.entries;
+    const pmo_cell *entries = change.table.entries;
     change.more_entries = 1;
     change.more_heap = pmo_pair_key_need(pair) + pmo_pair_value_need(&change.table, pair);
     PMO_TRY(pmo_pair_put(pool, &change, pair));
@@ -150,23 +151,23 @@ static int save(pmo_pool *pool, const pmo_change *change, void *place, uint64_t 
 /* Free a slot and move back those behind it that were pushed past it. */
 static int close_gap(pmo_pool *pool, const pmo_change *change, uint64_t gap) {
     const pmo_table *table = &change->table;
-    uint64_t mask = table->slots - 1;
     PMO_TRY(pmo_change_save_slot(pool, change, gap));
-    uint64_t next = (gap + 1) & mask;
+    uint64_t next = pmo_next_slot(table, gap);
     for (uint64_t probes = 1; table->index[next] != PMO_SLOT_FREE; probes++) {
         if (probes == table->slots) {
             return pmo_corrupt(pool, pmo_offset_of(pool, table->index),
                                "an index without a free slot");
         }
-        uint64_t entry;
-        PMO_TRY(pmo_slot_entry(pool, table, next, &entry));
-        uint64_t home = pmo_table_entry(table, entry)->hash & mask;
-        if (((next - home) & mask) >= ((next - gap) & mask)) {
+        uint64_t distance;
+        uint64_t back = pmo_slot_steps(table, gap, next);
+        PMO_TRY(pmo_slot_distance(pool, table, next, &distance));
+        if (distance >= back) {
             PMO_TRY(pmo_change_save_slot(pool, change, next));
-            table->index[gap] = table->index[next];
+            table->index[gap] = (table->index[next] & ~table->distances) |
+                                pmo_distance_bits(table, distance - back);
             gap = next;
         }
-        next = (next + 1) & mask;
+        next = pmo_next_slot(table, next);
     }
     table->index[gap] = PMO_SLOT_FREE;
     return PMO_OK;
@@ -178,12 +179,12 @@ static int trim(pmo_pool *pool, pmo_change *change) {
     pmo_table *table = &change->table;
     uint64_t last = table->used - 1;
     uint64_t used = last;
-    while (used > 0 && pmo_table_entry(table, used - 1)->key.tag == PMO_EMPTY) {
+    while (used > 0 && pmo_table_entry(table, used - 1)->tag == PMO_EMPTY) {
         used--;
     }
     if (used < last) {
-        PMO_TRY(
-            save(pool, change, pmo_table_entry(table, used), (last - used) * table->stride));
+        PMO_TRY(save(pool, change, pmo_table_entry(table, used),
+                     (last - used) * pmo_entry_bytes(table)));
     }
     table->used = used;
     return PMO_OK;
@@ -198,31 +199,31 @@ static int note_first(pmo_pool *pool, const pmo_change *change, uint64_t emptied
     if (emptied != first) {
         return PMO_OK;
     }
-    while (first < table->used && pmo_table_entry(table, first)->key.tag == PMO_EMPTY) {
+    while (first < table->used && pmo_table_entry(table, first)->tag == PMO_EMPTY) {
         first++;
     }
-    pmo_set_entry *zeroth = pmo_table_entry(table, 0);
+    pmo_cell *zeroth = pmo_table_entry(table, 0);
     if (emptied > 0) {
-        PMO_TRY(save(pool, change, &zeroth->key, sizeof zeroth->key));
+        PMO_TRY(save(pool, change, zeroth, sizeof *zeroth));
     }
-    pmo_cell_make_hole(&zeroth->key, first);
+    pmo_cell_make_hole(zeroth, first);
     return PMO_OK;
 }
 
 int pmo_entry_delete(pmo_pool *pool, pmo_change *change, uint64_t i, uint64_t slot) {
     pmo_table *table = &change->table;
-    pmo_set_entry *entry = pmo_table_entry(table, i);
+    pmo_cell *entry = pmo_table_entry(table, i);
     PMO_TRY(pmo_change_save_state(pool, change));
-    PMO_TRY(save(pool, change, entry, table->stride));
+    PMO_TRY(save(pool, change, entry, pmo_entry_bytes(table)));
     if (table->slots) {
         PMO_TRY(close_gap(pool, change, slot));
     }
-    PMO_TRY(pmo_cell_drop(pool, &table->heap, &entry->key));
+    PMO_TRY(pmo_cell_drop(pool, &table->heap, entry));
     if (table->layout == PMO_LAYOUT_DICT) {
         PMO_TRY(pmo_cell_drop(pool, &table->heap, pmo_entry_value(entry)));
     }
-    memset(entry, 0, table->stride);
-    pmo_cell_make_hole(&entry->key, 0);
+    memset(entry, 0, pmo_entry_bytes(table));
+    pmo_cell_make_hole(entry, 0);
     table->length--;
     return i == table->used - 1 ? trim(pool, change) : note_first(pool, change, i);
 }
@@ -234,7 +235,7 @@ static int delete_key(pmo_pool *pool, uint64_t offset, const pmo_op *op, const p
     uint64_t slot;
     PMO_TRY(pmo_change_start(pool, offset, op, &change));
     PMO_TRY(pmo_value_valid(pair->key.tag, pair->key.number, pair->key.data));
-    PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
+    PMO_TRY(pmo_key_make(&pair->key, pair->canon, pair->canon_length, &key));
     PMO_TRY(pmo_table_locate(pool, &change.table, &key, &entry, &slot));
     PMO_TRY(pmo_entry_delete(pool, &change, entry, slot));
     PMO_TRY(pmo_change_shrink(pool, &change));

@@ -1,7 +1,8 @@
 /*
  * What the tables' files share. Layers, each calling only those above it:
  *   table_key.c     which keys are the same, and their hashes
- *   table_read.c    lookup, reading in order, verification
+ *   table_index.c   slots: what they hold, how the entry of a key is found
+ *   table_read.c    reading by key and in order, verification
  *   table_change.c  bodies: room, rebuilding, shrinking
  *   table_publish.c what is done without a transaction
  *   table.c         insertion, replacement, deletion of one
@@ -18,31 +19,36 @@
 
 /* A key's canonical bytes, split: the domain letter, then a word or bytes. */
 typedef struct pmo_key {
-    uint64_t hash;
+    uint64_t hash;     /* see pmo_table_locate */
     const char *bytes; /* NULL: word is all */
     uint64_t length;   /* of bytes */
     uint64_t word;
     char domain;
+    uint8_t tag;   /* of the value; PMO_KEYED: its canonical bytes were given */
+    bool composed; /* cell is that of a stored key with this value */
+    pmo_cell cell;
 } pmo_key;
 
-/* The key that crossed the interface, hash included. PMO_EINVAL: its canonical
+/* The key that crossed the interface, without its hash. PMO_EINVAL: its canonical
  * bytes were not given and the core cannot derive them. */
-int pmo_key_make(const pmo_pool *pool, const pmo_value *value, const char *canon,
-                 uint64_t canon_length, pmo_key *key);
-/* The key in a cell; its bytes lie in the pool. Leaves hash alone. */
+int pmo_key_make(const pmo_value *value, const char *canon, uint64_t canon_length,
+                 pmo_key *key);
+/* The key in a cell, checked; its bytes lie in the pool. Leaves hash and cell alone. */
 int pmo_key_stored(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_key *key);
 uint64_t pmo_key_hash(const pmo_pool *pool, const pmo_key *key);
 bool pmo_key_equal(const pmo_key *a, const pmo_key *b);
 
-/* ---- table_read.c ----------------------------------------------------------------------- */
+/* ---- table_index.c ---------------------------------------------------------------------- */
 
 /* A table while it is read or written; the fields mirror state and geometry. */
 typedef struct pmo_table {
     pmo_container *container;
-    char *entries;
+    pmo_cell *entries;
     uint32_t *index; /* slots of them; used only when slots > 0 */
     uint64_t slots;
-    uint64_t stride;
+    uint32_t numbers;   /* bits of a slot that hold an entry's number, */
+    uint32_t distances; /* and those that hold the distance from its home */
+    uint64_t width;     /* cells of an entry */
     uint64_t length;
     uint64_t used;
     uint64_t capacity;
@@ -53,13 +59,16 @@ typedef struct pmo_table {
 pmo_table pmo_table_of(const pmo_pool *pool, pmo_container *container);
 /* The table at offset, as pmo_container_at checks it. */
 int pmo_table_at(pmo_pool *pool, uint64_t offset, pmo_table *table);
-/* Entry number i; a set's entry is the start of a dict's. */
-static inline pmo_set_entry *pmo_table_entry(const pmo_table *table, uint64_t i) {
-    return (pmo_set_entry *)(void *)(table->entries + i * table->stride);
+/* Entry number i, which starts with its key. */
+static inline pmo_cell *pmo_table_entry(const pmo_table *table, uint64_t i) {
+    return table->entries + i * table->width;
 }
 /* The value of a dict's entry. */
-static inline pmo_cell *pmo_entry_value(pmo_set_entry *entry) {
-    return (pmo_cell *)(void *)((char *)entry + offsetof(pmo_dict_entry, value));
+static inline pmo_cell *pmo_entry_value(pmo_cell *entry) {
+    return entry + 1;
+}
+static inline uint64_t pmo_entry_bytes(const pmo_table *table) {
+    return table->width * sizeof(pmo_cell);
 }
 /* Entries before it are holes; found without looking at them. */
 int pmo_table_first(pmo_pool *pool, const pmo_table *table, uint64_t *first);
@@ -68,9 +77,45 @@ uint64_t pmo_table_slots(uint64_t capacity);
 /* The entry an index slot names, checked. */
 int pmo_slot_entry(pmo_pool *pool, const pmo_table *table, uint64_t slot, uint64_t *entry);
 /* Look key up. PMO_OK: *entry is where it is. PMO_EMISSING: it is not there. In a
- * table with an index *slot is the slot that names it, or the free one that would. */
-int pmo_table_locate(pmo_pool *pool, const pmo_table *table, const pmo_key *key,
-                     uint64_t *entry, uint64_t *slot);
+ * table with an index *slot is the slot that names it, or the free one that would,
+ * and key->hash is set. */
+int pmo_table_locate(pmo_pool *pool, const pmo_table *table, pmo_key *key, uint64_t *entry,
+                     uint64_t *slot);
+/* The hash of entry i's key, which is read for it. */
+int pmo_entry_hash(pmo_pool *pool, const pmo_table *table, uint64_t i, uint64_t *hash);
+/* The slot from which on an entry with this hash is named. */
+static inline uint64_t pmo_home_slot(const pmo_table *table, uint64_t hash) {
+    __extension__ typedef unsigned __int128 wide;
+    return (uint64_t)((wide)hash * table->slots >> 64);
+}
+static inline uint64_t pmo_next_slot(const pmo_table *table, uint64_t slot) {
+    return slot + 1 == table->slots ? 0 : slot + 1;
+}
+/* From one slot on to another. */
+static inline uint64_t pmo_slot_steps(const pmo_table *table, uint64_t from, uint64_t to) {
+    return to >= from ? to - from : to + table->slots - from;
+}
+/* A distance as a slot holds it; the largest stands for all beyond it. */
+static inline uint32_t pmo_distance_bits(const pmo_table *table, uint64_t distance) {
+    uint32_t one = table->numbers + 1;
+    return distance < PMO_SLOT_DISTANCES && distance * one < table->distances
+               ? (uint32_t)distance * one
+               : table->distances;
+}
+/* What a slot holds that names entry i. */
+static inline uint32_t pmo_slot_word(const pmo_table *table, uint64_t slot, uint64_t hash,
+                                     uint64_t i) {
+    uint64_t distance = pmo_slot_steps(table, pmo_home_slot(table, hash), slot);
+    return ((uint32_t)hash & ~table->numbers & ~table->distances) |
+           pmo_distance_bits(table, distance) | (uint32_t)(i + PMO_SLOT_BIAS);
+}
+/* How far from its home the slot is that names an entry. */
+int pmo_slot_distance(pmo_pool *pool, const pmo_table *table, uint64_t slot,
+                      uint64_t *distance);
+/* Name entry i, which no slot names, in a body that is no part of any state yet. */
+int pmo_name_entry(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_t i);
+/* The free slot that an entry with this hash, which no slot names, is to be named by. */
+int pmo_free_slot(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_t *slot);
 
 /* ---- table_change.c: rooms and rebuilding -------------------------------------------- */
 
@@ -103,11 +148,6 @@ int pmo_change_shrink(pmo_pool *pool, pmo_change *change);
 /* Move to a new body, entries keeping their places, so that nothing needs a snapshot any
  * more. A full pool is no failure here. */
 int pmo_change_copy(pmo_pool *pool, pmo_change *change);
-/* The slot from which on an entry with this hash is named by the index. */
-int pmo_free_slot(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_t *slot);
-static inline void pmo_name_entry(const pmo_table *table, uint64_t slot, uint64_t i) {
-    table->index[slot] = (uint32_t)(i + PMO_SLOT_BIAS);
-}
 
 /* ---- table_publish.c --------------------------------------------------------------------- */
 
@@ -125,8 +165,8 @@ uint64_t pmo_pair_key_need(const pmo_pair *pair);
 uint64_t pmo_pair_value_need(const pmo_table *table, const pmo_pair *pair);
 /* The value's cell. */
 int pmo_pair_value(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, pmo_cell *cell);
-/* The entry past the used ones. */
-int pmo_pair_write(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, uint64_t hash);
+/* The entry past the used ones; key is the pair's. */
+int pmo_pair_write(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, const pmo_key *key);
 /* Insert or replace without a transaction. PMO_EMISSING: it takes one, nothing was done. */
 int pmo_table_publish(pmo_pool *pool, uint64_t offset, const pmo_pair *pair);
 

@@ -24,7 +24,7 @@ void pmo_change_store(pmo_pool *pool, const pmo_change *change) {
     }
     if (!change->new_body && table->used > change->fresh_from) {
         pmo_fresh(pool, pmo_table_entry(table, change->fresh_from),
-                  (table->used - change->fresh_from) * table->stride);
+                  (table->used - change->fresh_from) * pmo_entry_bytes(table));
     }
     pmo_state_put(table->container, table->length, table->used, &table->heap);
 }
@@ -42,34 +42,28 @@ int pmo_change_save_slot(pmo_pool *pool, const pmo_change *change, uint64_t slot
     return saved ? PMO_OK : pmo_undo(pool, change->table.index + slot, sizeof(uint32_t));
 }
 
-int pmo_free_slot(pmo_pool *pool, const pmo_table *table, uint64_t hash, uint64_t *slot) {
-    *slot = hash & (table->slots - 1);
-    for (uint64_t probes = 0; probes < table->slots; probes++) {
-        if (table->index[*slot] == PMO_SLOT_FREE) {
-            return PMO_OK;
-        }
-        *slot = (*slot + 1) & (table->slots - 1);
+/* Have the index of to name the entry i that was number old in from. */
+static int name_again(pmo_pool *pool, const pmo_table *from, uint64_t old, const pmo_table *to,
+                      uint64_t i) {
+    uint64_t hash;
+    if (to->slots == 0) {
+        return PMO_OK;
     }
-    return pmo_corrupt(pool, pmo_offset_of(pool, table->index), "an index without a free slot");
+    PMO_TRY(pmo_entry_hash(pool, from, old, &hash));
+    return pmo_name_entry(pool, to, hash, i);
 }
 
 static int move_entry(pmo_pool *pool, const pmo_table *from, uint64_t i, pmo_table *to) {
-    pmo_set_entry *old = pmo_table_entry(from, i);
-    pmo_set_entry *entry = pmo_table_entry(to, to->used);
-    entry->hash = old->hash;
-    PMO_TRY(pmo_cell_move(pool, &from->heap, &old->key, &to->heap, &entry->key));
+    pmo_cell *old = pmo_table_entry(from, i);
+    pmo_cell *entry = pmo_table_entry(to, to->used);
+    PMO_TRY(pmo_cell_move(pool, &from->heap, old, &to->heap, entry));
     if (from->layout == PMO_LAYOUT_DICT) {
         PMO_TRY(pmo_cell_move(pool, &from->heap, pmo_entry_value(old), &to->heap,
                               pmo_entry_value(entry)));
     }
-    if (to->slots) {
-        uint64_t slot;
-        PMO_TRY(pmo_free_slot(pool, to, old->hash, &slot));
-        pmo_name_entry(to, slot, to->used);
-    }
     to->used++;
     to->length++;
-    return PMO_OK;
+    return name_again(pool, from, i, to, to->used - 1);
 }
 
 static int miscounted(pmo_pool *pool, const pmo_table *table) {
@@ -80,11 +74,9 @@ static int miscounted(pmo_pool *pool, const pmo_table *table) {
 /* Entries without holes between them, which have nothing in the heap, are copied as they are.
  */
 static int copy_entries(pmo_pool *pool, const pmo_table *from, pmo_table *to) {
-    memcpy(to->entries, from->entries, from->used * from->stride);
-    for (uint64_t i = 0; to->slots && i < from->used; i++) {
-        uint64_t slot;
-        PMO_TRY(pmo_free_slot(pool, to, pmo_table_entry(from, i)->hash, &slot));
-        pmo_name_entry(to, slot, i);
+    memcpy(to->entries, from->entries, from->used * pmo_entry_bytes(from));
+    for (uint64_t i = 0; i < from->used; i++) {
+        PMO_TRY(name_again(pool, from, i, to, i));
     }
     to->length = to->used = from->used;
     return PMO_OK;
@@ -97,7 +89,7 @@ static int move_entries(pmo_pool *pool, const pmo_table *from, bool keep_places,
         return copy_entries(pool, from, to);
     }
     for (uint64_t i = 0; i < from->used; i++) {
-        bool hole = pmo_table_entry(from, i)->key.tag == PMO_EMPTY;
+        bool hole = pmo_table_entry(from, i)->tag == PMO_EMPTY;
         if (hole && !keep_places) {
             continue;
         }
@@ -106,10 +98,10 @@ static int move_entries(pmo_pool *pool, const pmo_table *from, bool keep_places,
         }
         if (hole) {
             uint64_t first = 0;
-            pmo_set_entry *entry = pmo_table_entry(to, to->used++);
-            PMO_TRY(pmo_cell_hole(pool, &pmo_table_entry(from, i)->key, &first));
-            memset(entry, 0, to->stride);
-            pmo_cell_make_hole(&entry->key, first);
+            pmo_cell *entry = pmo_table_entry(to, to->used++);
+            PMO_TRY(pmo_cell_hole(pool, pmo_table_entry(from, i), &first));
+            memset(entry, 0, pmo_entry_bytes(to));
+            pmo_cell_make_hole(entry, first);
         } else {
             PMO_TRY(move_entry(pool, from, i, to));
         }
@@ -166,7 +158,7 @@ static int room_for_entries(pmo_pool *pool, pmo_change *change) {
         capacity = grown(pool, table->length, capacity);
         heap += pmo_spare(pool, heap / 2);
         if (change->more_heap > table->heap.capacity - table->heap.used) {
-            heap += pmo_spare(pool, capacity * table->stride / 8);
+            heap += pmo_spare(pool, capacity * pmo_entry_bytes(table) / 8);
         }
     }
     int no_body;
@@ -177,7 +169,7 @@ static int room_for_values(pmo_pool *pool, pmo_change *change) {
     const pmo_table *table = &change->table;
     uint64_t heap = live_heap(table) + change->more_heap;
     /* The slack pays for moving the entries too, not only the heap. */
-    heap += pmo_spare(pool, heap / 2 + table->used * table->stride / 8);
+    heap += pmo_spare(pool, heap / 2 + table->used * pmo_entry_bytes(table) / 8);
     int no_body;
     return rebuild(pool, change, table->capacity, heap, true, &no_body);
 }
@@ -210,8 +202,8 @@ int pmo_change_shrink(pmo_pool *pool, pmo_change *change) {
     const pmo_table *table = &change->table;
     bool holes = table->used > WORTH_SHRINKING && table->used - table->length > table->length;
     bool idle = table->capacity > WORTH_SHRINKING && table->capacity / 8 > table->length;
-    bool garbage =
-        pmo_heap_wasteful(&table->heap) && table->heap.garbage > table->length * table->stride;
+    bool garbage = pmo_heap_wasteful(&table->heap) &&
+                   table->heap.garbage > table->length * pmo_entry_bytes(table);
     if (!holes && !idle && !garbage) {
         return PMO_OK;
     }

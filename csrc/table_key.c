@@ -99,14 +99,16 @@ uint64_t pmo_key_hash(const pmo_pool *pool, const pmo_key *key) {
     return pmo_fold(pmo_fold(key->word ^ secret[0], secret[1] ^ domain), secret[0]);
 }
 
-int pmo_key_make(const pmo_pool *pool, const pmo_value *value, const char *canon,
-                 uint64_t canon_length, pmo_key *key) {
+int pmo_key_make(const pmo_value *value, const char *canon, uint64_t canon_length,
+                 pmo_key *key) {
     if (canon_length) {
         set_canon(key, canon, canon_length);
     } else {
         PMO_TRY(derive(key, value));
     }
-    key->hash = pmo_key_hash(pool, key);
+    key->tag = canon_length ? PMO_KEYED : (uint8_t)value->tag;
+    key->composed =
+        !canon_length && pmo_cell_compose(value->tag, value->number, value->data, &key->cell);
     return PMO_OK;
 }
 
@@ -119,6 +121,12 @@ int pmo_key_stored(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, p
                                "a key without canonical bytes");
         }
         set_canon(key, (const char *)(record + 1), record->canon_length);
+        return PMO_OK;
+    }
+    if (cell->tag == PMO_REF) { /* the object is not looked at */
+        uint64_t offset = 0;
+        PMO_TRY(pmo_cell_reference(pool, heap, cell, &offset));
+        set_word(key, 'r', offset);
         return PMO_OK;
     }
     pmo_value value;

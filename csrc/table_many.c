@@ -44,7 +44,7 @@ static int locate_next(pmo_pool *pool, const pmo_table *table, pair_cursor *at, 
     pmo_pair pair;
     pmo_key key;
     PMO_TRY(next_pair(at, &pair));
-    PMO_TRY(pmo_key_make(pool, &pair.key, pair.canon, pair.canon_length, &key));
+    PMO_TRY(pmo_key_make(&pair.key, pair.canon, pair.canon_length, &key));
     return pmo_table_locate(pool, table, &key, entry, slot);
 }
 

@@ -31,23 +31,30 @@ int pmo_pair_value(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, pmo_c
     return pmo_cell_make(pool, &table->heap, value->tag, value->number, value->data, cell);
 }
 
-int pmo_pair_write(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, uint64_t hash) {
-    pmo_set_entry *entry = pmo_table_entry(table, table->used);
-    const pmo_value *key = &pair->key;
-    pmo_cell key_cell;
+static int write_key(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, const pmo_key *key,
+                     pmo_cell *cell) {
+    const pmo_value *given = &pair->key;
     if (pair->canon_length) {
-        PMO_TRY(pmo_cell_make_keyed(pool, &table->heap, key->tag, key->number, key->data,
-                                    pair->canon, pair->canon_length, &key_cell));
-    } else {
-        PMO_TRY(pmo_cell_make(pool, &table->heap, key->tag, key->number, key->data, &key_cell));
+        return pmo_cell_make_keyed(pool, &table->heap, given->tag, given->number, given->data,
+                                   pair->canon, pair->canon_length, cell);
     }
+    if (key->composed && given->tag != PMO_REF) {
+        *cell = key->cell;
+        return PMO_OK;
+    }
+    return pmo_cell_make(pool, &table->heap, given->tag, given->number, given->data, cell);
+}
+
+int pmo_pair_write(pmo_pool *pool, pmo_table *table, const pmo_pair *pair, const pmo_key *key) {
+    pmo_cell *entry = pmo_table_entry(table, table->used);
+    pmo_cell key_cell;
+    PMO_TRY(write_key(pool, table, pair, key, &key_cell));
     if (table->layout == PMO_LAYOUT_DICT) {
         pmo_cell value_cell;
         PMO_TRY(pmo_pair_value(pool, table, pair, &value_cell));
         *pmo_entry_value(entry) = value_cell;
     }
-    entry->hash = hash;
-    entry->key = key_cell;
+    *entry = key_cell;
     return PMO_OK;
 }
 
@@ -56,21 +63,21 @@ static bool countless(const pmo_value *value) {
 }
 
 static int publish_insertion(pmo_pool *pool, pmo_table *table, const pmo_pair *pair,
-                             uint64_t hash, uint64_t slot) {
+                             const pmo_key *key, uint64_t slot) {
     uint64_t need = pmo_pair_key_need(pair) + pmo_pair_value_need(table, pair);
     if (table->used == table->capacity || need > table->heap.capacity - table->heap.used ||
         pair->canon_length > 0 || !countless(&pair->key)) {
         return PMO_EMISSING;
     }
-    PMO_TRY(pmo_pair_write(pool, table, pair, hash));
-    pmo_fresh(pool, pmo_table_entry(table, table->used), table->stride);
+    PMO_TRY(pmo_pair_write(pool, table, pair, key));
+    pmo_fresh(pool, pmo_table_entry(table, table->used), pmo_entry_bytes(table));
     pmo_publication change = {.count = 0};
     if (table->slots) {
         uint64_t *place = (uint64_t *)(void *)(table->index + (slot & ~1ull));
         uint32_t pair_of_slots[2];
         uint64_t word;
         memcpy(pair_of_slots, place, sizeof pair_of_slots);
-        pair_of_slots[slot & 1] = (uint32_t)(table->used + PMO_SLOT_BIAS);
+        pair_of_slots[slot & 1] = pmo_slot_word(table, slot, key->hash, table->used);
         memcpy(&word, pair_of_slots, sizeof word);
         pmo_publication_add(&change, place, word);
     }
@@ -107,11 +114,11 @@ int pmo_table_publish(pmo_pool *pool, uint64_t offset, const pmo_pair *pair) {
     pmo_key key;
     uint64_t entry;
     uint64_t slot = 0;
-    PMO_TRY(pmo_key_make(pool, &pair->key, pair->canon, pair->canon_length, &key));
+    PMO_TRY(pmo_key_make(&pair->key, pair->canon, pair->canon_length, &key));
     int status = pmo_table_locate(pool, &table, &key, &entry, &slot);
     if (status != PMO_EMISSING) {
         PMO_TRY(status);
         return is_dict ? publish_replacement(pool, &table, pair, entry) : PMO_OK;
     }
-    return publish_insertion(pool, &table, pair, key.hash, slot);
+    return publish_insertion(pool, &table, pair, &key, slot);
 }

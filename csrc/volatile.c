@@ -155,9 +155,7 @@ uint64_t pmo_hash_bytes(const uint64_t key[2], const void *data, uint64_t length
         sip_round(v);
         v[0] ^= word;
     }
-    for (uint64_t i = 0; i < length; i++) {
-        tail |= (uint64_t)(uint8_t)bytes[i] << (8 * i);
-    }
+    tail |= pmo_load_short(bytes, length);
     v[3] ^= tail;
     sip_round(v);
     v[0] ^= tail;

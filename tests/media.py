@@ -18,8 +18,8 @@ BLOB, RAW = "blob", "raw"
 LAYOUTS = {1: BLOB, 2: "sequence", 3: "set", 4: "sequence", 5: "dict", 6: "set", 7: "sequence"}
 LAYOUTS |= {8: RAW, 9: "sequence", 10: "sequence"}
 BY_DIGIT = {0: "custom", 1: BLOB, 2: "sequence", 3: "set", 4: "dict", 5: RAW}
-STRIDE = {"sequence": 16, "set": 24, "dict": 40}
-CELLS = {"sequence": (0,), "set": (8,), "dict": (8, 24)}
+STRIDE = {"sequence": 16, "set": 16, "dict": 32}
+CELLS = {"sequence": (0,), "set": (0,), "dict": (0, 16)}
 ROOT_FIELDS = [
     ("magic", 8),
     ("version", 4),
@@ -120,7 +120,7 @@ class Media:
         heap = index + 4 * slots
         for i in range(used):
             entry = body + STRIDE[layout] * i
-            empty = layout != "sequence" and self.bytes[entry + 8] == b"\0"
+            empty = layout != "sequence" and self.bytes[entry] == b"\0"
             yield Range(f"{layout}: {'hole' if empty else 'element'}", entry, STRIDE[layout])
             for cell in CELLS[layout]:
                 work.extend(self._leads(entry + cell, heap))

@@ -458,18 +458,19 @@ def test_a_pool_of_another_program(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_newer_layout_version(closed: Path) -> None:
-    patch(closed, b"PMEMOBJ1\1\0\0\0", b"PMEMOBJ1\2\0\0\0")
+@pytest.mark.parametrize("other", [b"\1", b"\3"])
+def test_another_layout_version(closed: Path, other: bytes) -> None:
+    patch(closed, b"PMEMOBJ1\2\0\0\0", b"PMEMOBJ1" + other + b"\0\0\0")
     with pytest.raises(pmemobj.LayoutError, match="layout version") as caught:
         pmemobj.open(closed)
     assert str(closed) in str(caught.value)
-    patch(closed, b"PMEMOBJ1\2\0\0\0", b"PMEMOBJ1\1\0\0\0")
+    patch(closed, b"PMEMOBJ1" + other + b"\0\0\0", b"PMEMOBJ1\2\0\0\0")
     with pmemobj.open(closed) as pool:
         assert pool.recovery.clean
 
 
 def test_a_root_block_of_nonsense(closed: Path) -> None:
-    patch(closed, b"PMEMOBJ1\1\0\0\0", b"nonsense\1\0\0\0")
+    patch(closed, b"PMEMOBJ1\2\0\0\0", b"nonsense\2\0\0\0")
     with pytest.raises(pmemobj.PoolCorruptedError, match="no pmemobj root block") as caught:
         pmemobj.open(closed)
     assert caught.value.filename == str(closed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 import time
@@ -389,11 +390,11 @@ def test_a_bulk_build_takes_what_it_needs(core: Core, table: Table, members: Tab
     pairs = {f"key number {i:020d}": i for i in range(1000)}
     table.update(pairs)
     members.update(pairs)
-    index, heap = 2048 * 4, sum(map(len, pairs))
+    index, heap = 1500 * 4, sum(map(len, pairs))
     rounding = 4096  # the unit of libpmemobj's class for this size
     assert core.info(table.offset).capacity == 1000
-    assert core.info(table.offset).bytes < 1000 * 40 + index + heap + rounding
-    assert core.info(members.offset).bytes < 1000 * 24 + index + heap + rounding
+    assert core.info(table.offset).bytes < 1000 * 32 + index + heap + rounding
+    assert core.info(members.offset).bytes < 1000 * 16 + index + heap + rounding
     table.holds(pairs)
     members.holds([(key, None) for key in pairs])
 
@@ -750,8 +751,8 @@ def test_any_damage_is_found_and_none_is_followed(core: Core, kind: str, count: 
     raw = ffi.buffer(lib.pmo_direct(core.ctx, table.offset), 96)
     used = struct.unpack_from("<Q", raw, 24)[0]
     heap_used = struct.unpack_from("<Q", raw, 32)[0]
-    entries = body, used * (40 if kind == "dict" else 24)
-    index = body + capacity * (40 if kind == "dict" else 24), slots * 4
+    entries = body, used * (32 if kind == "dict" else 16)
+    index = body + capacity * (32 if kind == "dict" else 16), slots * 4
     heap = index[0] + index[1], heap_used
     places = [
         start + choice.randrange(size)
@@ -781,7 +782,7 @@ def test_any_damage_is_found_and_none_is_followed(core: Core, kind: str, count: 
 def test_an_index_full_of_nonsense_ends(table: Table) -> None:
     table.update({i: i for i in range(20)})
     body, capacity, slots, _ = storage(table)
-    index = ffi.cast("uint32_t *", lib.pmo_base(table.core.ctx) + body + capacity * 40)
+    index = ffi.cast("uint32_t *", lib.pmo_base(table.core.ctx) + body + capacity * 32)
     intact = list(index[0:slots])
     for nonsense in (1, 20, 21, 2**32 - 1):
         index[0:slots] = [nonsense] * slots
@@ -791,6 +792,80 @@ def test_an_index_full_of_nonsense_ends(table: Table) -> None:
             assert caught.value.status == lib.PMO_ECORRUPT
     index[0:slots] = intact
     table.holds({i: i for i in range(20)})
+
+
+def fold(a: int, b: int) -> int:
+    product = (a ^ 0x9E3779B97F4A7C15) * (b ^ 0xD6E8FEB86659FD93)
+    return (product ^ product >> 64) & 0xFFFFFFFFFFFFFFFF
+
+
+def ints_with_home(core: Core, slots: int, home: int, count: int) -> list[int]:
+    """Ints that belong into this slot of an index of so many."""
+    memory = bytes(ffi.buffer(lib.pmo_base(core.ctx), 64 * MIB))
+    root = memory.index(b"PMEMOBJ1")
+    first, second = struct.unpack_from("<2Q", memory, root + 16)
+    found: list[int] = []
+    for number in itertools.count():
+        hashed = fold(fold(number ^ first, second ^ ord("i")), first)
+        if hashed * slots >> 64 == home:
+            found.append(number)
+            if len(found) == count:
+                return found
+    raise AssertionError
+
+
+@pytest.mark.parametrize("home", [0, 30, 59])
+def test_keys_that_all_belong_into_one_slot(core: Core, table: Table, home: int) -> None:
+    """A full table of 40 entries has 60 slots; distances pass what a slot can hold, and wrap."""
+    keys = ints_with_home(core, 60, home, 50)
+    inside, outside = keys[:40], keys[40:]
+    table.update({key: key for key in inside})
+    assert storage(table)[1:3] == (40, 60)
+    table.holds({key: key for key in inside})
+    assert not any(key in table for key in outside)
+    rounds = random.Random(home)
+    model = {key: key for key in inside}
+    for key in rounds.sample(inside, 20):
+        table.delete(key)
+        del model[key]
+        table.holds(model)
+        assert key not in table
+    for key in outside[:7]:
+        table.set(key, -key)
+        model[key] = -key
+        table.holds(model)
+    index = slots_of(table)
+    taken = [slot for slot, word in enumerate(index) if word]
+    assert len(taken) == len(model)
+
+
+def slots_of(table: Table) -> list[int]:
+    body, capacity, slots, _ = storage(table)
+    return list(
+        ffi.cast("uint32_t *", lib.pmo_base(table.core.ctx) + body + capacity * 32)[0:slots]
+    )
+
+
+@pytest.mark.parametrize("count", [9, 10, 100, 1000, 5001])
+def test_a_full_table_has_a_slot_more_for_every_second_entry(table: Table, count: int) -> None:
+    table.update({f"name {i}": i for i in range(count)})
+    assert storage(table)[1:3] == (count, (count + count // 2 + 1) // 2 * 2)
+    assert not any(f"name {i}" in table for i in range(count, 3 * count))
+    table.holds({f"name {i}": i for i in range(count)})
+
+
+@pytest.mark.parametrize("count", [6, 40])
+@pytest.mark.parametrize("key", ["short", "a key that lies in the heap", 5, Decimal("0.1")])
+def test_a_damaged_key_is_an_error_and_not_missing(table: Table, count: int, key: Any) -> None:
+    table.update({key: 1, **{f"other {i}": i for i in range(count - 1)}})
+    entry = ffi.cast("uint8_t *", lib.pmo_base(table.core.ctx) + storage(table)[0])
+    for at in (2, 3, 8, 11):
+        entry[at] ^= 1
+        with pytest.raises(CoreError) as caught:
+            table.get(key)
+        assert caught.value.status == lib.PMO_ECORRUPT
+        entry[at] ^= 1
+    assert table.get(key) == 1
 
 
 def test_the_speed_of_large_builds_is_shown(tmp_path: Path) -> None:
