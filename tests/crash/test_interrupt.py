@@ -135,12 +135,12 @@ def test_no_interrupt_can_be_lost_where_objects_die(tmp_path: Path) -> None:
         pool.root = {"list": [[i] for i in range(9)], "object": (7, [8]), "set": {1}}
         held = [*pool.root["list"], pool.root["object"], pool.root["set"]]
         pool.root["number"] = 1
-        assert not pool.mm.attention
+        assert not pool.mm.handles.dead
         sys.setprofile(note)
         held.clear()
         sys.setprofile(None)
         assert entered == []
-        assert pool.mm.attention
+        assert pool.mm.handles.dead
         pool.root["number"] = 2
         assert not pool.mm.handles.dead
         assert pool.check().ok
