@@ -17,7 +17,7 @@ PREAMBLE = """
 #include "pmo.h"
 """
 
-BRIEF = "_int"
+BRIEF = "(_int|_str)"
 
 
 def keep_lock(source: str) -> str:

@@ -32,8 +32,8 @@ typedef enum pmo_status {
                              transaction is left open, the caller drains
                              pmo_next_dead() and commits */
     PMO_GROWN = 2,     /* done, in an open transaction; the table has a new body with room for
-                          dozens now, see pmo_table_room. Only pmo_table_set_named and _int
-                          give it */
+                          dozens now, see pmo_table_room. Only pmo_table_set_named, _int
+                          and _str give it */
     PMO_EFULL = -1,    /* no room in the pool; pmo_failure() has the sizes */
     PMO_ECORRUPT = -2, /* the pool's bytes make no sense; pmo_failure() says where */
     PMO_ECLOSED = -3,
@@ -258,9 +258,9 @@ int pmo_exchange(const char *one, const char *other, pmo_failure_info *failure);
  * needs no lock for one change, and whoever holds the lock and has made a call since is
  * undisturbed. This one does nothing else.
  *
- * Functions whose names end in _int are brief besides: they are called without giving up
- * the interpreter's lock (binding.py), and give PMO_EBUSY also where they would have to wait
- * for the disk, or to make a new body. Each has a sibling that does that. */
+ * Functions whose names end in _int or _str are brief besides: they are called without giving
+ * up the interpreter's lock (binding.py), and give PMO_EBUSY also where they would have to
+ * wait for the disk, or to make a new body. Each has a sibling that does that. */
 int pmo_claim(pmo_pool *pool);
 
 /* ---- durability.c: the one seam ------------------------------------------- */
@@ -419,11 +419,14 @@ int pmo_table_find(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number
 int pmo_table_set(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                   const char *data, const char *canon, uint64_t canon_length,
                   uint32_t value_tag, int64_t value_number, const char *value_data);
-/* The same with a str as the key, in UTF-8; and with an int64 as the value: brief. */
+/* The same with a str as the key, in UTF-8; and with an int64 as the value, or a str that is
+ * not long: brief. */
 int pmo_table_set_named(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
                         uint32_t tag, int64_t number, const char *data);
 int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
                       int64_t number);
+int pmo_table_set_str(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
+                      const char *data, int64_t length);
 /* The same of a set's element whose canon the core derives. */
 int pmo_set_add(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,
                 const char *data);

@@ -126,14 +126,27 @@ int pmo_table_set_named(pmo_pool *pool, uint64_t offset, const char *key, int64_
     return enter_and_set(pool, offset, &pair);
 }
 
+static int set_briefly(pmo_pool *pool, uint64_t offset, const pmo_pair *pair) {
+    PMO_TRY(pmo_enter_briefly(pool));
+    return pmo_leave(pool, set_or_publish(pool, true, offset, pair));
+}
+
 int pmo_table_set_int(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
                       int64_t number) {
     const pmo_pair pair = {
         .key = {.tag = PMO_STR, .number = key_length, .data = key},
         .value = {.tag = PMO_INT, .number = number, .data = ""},
     };
-    PMO_TRY(pmo_enter_briefly(pool));
-    return pmo_leave(pool, set_or_publish(pool, true, offset, &pair));
+    return set_briefly(pool, offset, &pair);
+}
+
+int pmo_table_set_str(pmo_pool *pool, uint64_t offset, const char *key, int64_t key_length,
+                      const char *data, int64_t length) {
+    const pmo_pair pair = {
+        .key = {.tag = PMO_STR, .number = key_length, .data = key},
+        .value = {.tag = PMO_STR, .number = length, .data = data},
+    };
+    return set_briefly(pool, offset, &pair);
 }
 
 int pmo_set_add(pmo_pool *pool, uint64_t offset, uint32_t tag, int64_t number,

@@ -101,6 +101,21 @@ def test_an_aborted_change_leaves_what_was_there(pool: Any, reopen: Any, change:
     pool.root["dict"]._check()
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "\U0001f600", "\udc80", "\0"])
+def test_short_and_long_strings_as_values(pool: Any, reopen: Any, letter: str) -> None:
+    expected = {f"{letter}{length}": letter * length for length in (0, 1, 12, 13, 255, 256, 257)}
+    pool.root = {"alone": {}, "together": {}}
+    for key, value in expected.items():
+        pool.root["alone"][key] = "replaced"
+        pool.root["alone"][key] = value
+    with pool.transaction():
+        for key, value in expected.items():
+            pool.root["together"][key] = value
+            assert pool.root["together"][key] == value
+    root = reopen(pool).root
+    assert root["alone"] == root["together"] == expected
+
+
 @pytest.mark.parametrize(
     "change",
     [

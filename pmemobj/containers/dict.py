@@ -21,7 +21,7 @@ from pmemobj.containers.base import (
 )
 from pmemobj.containers.gathered import LEAST, MOST, GatheredPairs, gather
 from pmemobj.containers.represent import represent
-from pmemobj.containers.table import CACHED_KEYS, Page, StoredTable, put_simple
+from pmemobj.containers.table import BRIEF, CACHED_KEYS, Page, StoredTable, put_simple
 from pmemobj.containers.views import (
     PersistentDictItems,
     PersistentDictKeys,
@@ -32,6 +32,7 @@ from pmemobj.kinds import cacheable
 from pmemobj.typetable import register_builtin
 
 _set_int = lib.pmo_table_set_int
+_set_str = lib.pmo_table_set_str
 _GROWN = lib.PMO_GROWN
 COMPLETIONS = 1000  # keys offered to complete one
 
@@ -217,6 +218,9 @@ class PersistentDict(StoredTable):
                     if simple is int:
                         name = key.encode()
                         status = _set_int(mm.ctx, self._p_off, name, len(name), value)
+                    elif simple is str and len(value) <= BRIEF:
+                        name, text = key.encode(), value.encode()
+                        status = _set_str(mm.ctx, self._p_off, name, len(name), text, len(text))
                     else:
                         status = put_simple(mm, self._p_off, key, value)
                 except (OverflowError, UnicodeEncodeError):

@@ -28,9 +28,10 @@ from pmemobj.staging import bind_keys
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
 
-__all__ = ["CACHED_KEYS", "EncodedKey", "Page", "StoredTable", "put_simple"]
+__all__ = ["BRIEF", "CACHED_KEYS", "EncodedKey", "Page", "StoredTable", "put_simple"]
 
 _set_int = lib.pmo_table_set_int
+_set_str = lib.pmo_table_set_str
 _set_named = lib.pmo_table_set_named
 EncodedKey = tuple[int, int, bytes, bytes]
 
@@ -39,6 +40,9 @@ _set = lib.pmo_table_set
 _delete_named = lib.pmo_table_delete_named
 _delete = lib.pmo_table_delete
 _POSITION = ffi.typeof("uint64_t *")
+
+BRIEF = 256
+"""Letters of a str that is stored while the interpreter's lock is kept: it takes no longer."""
 
 # Keys that are the same for Python and for the core: only these are cached.
 CACHED_KEYS = frozenset((str, int, bytes, bool, type(None)))
@@ -53,6 +57,9 @@ def put_simple(mm: MemoryManager, offset: int, name: str, value: Any) -> Any:
         key = name.encode()
         if type(value) is int:
             status = _set_int(mm.ctx, offset, key, len(key), value)
+        elif type(value) is str and len(value) <= BRIEF:
+            text = value.encode()
+            status = _set_str(mm.ctx, offset, key, len(key), text, len(text))
         else:
             status = _set_named(mm.ctx, offset, key, len(key), *SIMPLE[type(value)](value))
     except (OverflowError, UnicodeEncodeError):
