@@ -35,6 +35,8 @@ int pmo_key_make(const pmo_value *value, const char *canon, uint64_t canon_lengt
                  pmo_key *key);
 /* The key in a cell, checked; its bytes lie in the pool. Leaves hash and cell alone. */
 int pmo_key_stored(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_key *key);
+/* The same after pmo_cell_move, which has checked what lies in the heap. */
+int pmo_key_moved(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_key *key);
 uint64_t pmo_key_hash(const pmo_pool *pool, const pmo_key *key);
 bool pmo_key_equal(const pmo_key *a, const pmo_key *b);
 
@@ -81,8 +83,6 @@ int pmo_slot_entry(pmo_pool *pool, const pmo_table *table, uint64_t slot, uint64
  * and key->hash is set. */
 int pmo_table_locate(pmo_pool *pool, const pmo_table *table, pmo_key *key, uint64_t *entry,
                      uint64_t *slot);
-/* The hash of entry i's key, which is read for it. */
-int pmo_entry_hash(pmo_pool *pool, const pmo_table *table, uint64_t i, uint64_t *hash);
 /* The slot from which on an entry with this hash is named. */
 static inline uint64_t pmo_home_slot(const pmo_table *table, uint64_t hash) {
     __extension__ typedef unsigned __int128 wide;

@@ -42,15 +42,14 @@ int pmo_change_save_slot(pmo_pool *pool, const pmo_change *change, uint64_t slot
     return saved ? PMO_OK : pmo_undo(pool, change->table.index + slot, sizeof(uint32_t));
 }
 
-/* Have the index of to name the entry i that was number old in from. */
-static int name_again(pmo_pool *pool, const pmo_table *from, uint64_t old, const pmo_table *to,
-                      uint64_t i) {
-    uint64_t hash;
-    if (to->slots == 0) {
+/* Have the index name entry i, which was just moved there. */
+static int name_moved(pmo_pool *pool, const pmo_table *table, uint64_t i) {
+    pmo_key key;
+    if (table->slots == 0) {
         return PMO_OK;
     }
-    PMO_TRY(pmo_entry_hash(pool, from, old, &hash));
-    return pmo_name_entry(pool, to, hash, i);
+    PMO_TRY(pmo_key_moved(pool, &table->heap, pmo_table_entry(table, i), &key));
+    return pmo_name_entry(pool, table, pmo_key_hash(pool, &key), i);
 }
 
 static int move_entry(pmo_pool *pool, const pmo_table *from, uint64_t i, pmo_table *to) {
@@ -63,7 +62,7 @@ static int move_entry(pmo_pool *pool, const pmo_table *from, uint64_t i, pmo_tab
     }
     to->used++;
     to->length++;
-    return name_again(pool, from, i, to, to->used - 1);
+    return name_moved(pool, to, to->used - 1);
 }
 
 static int miscounted(pmo_pool *pool, const pmo_table *table) {
@@ -76,7 +75,7 @@ static int miscounted(pmo_pool *pool, const pmo_table *table) {
 static int copy_entries(pmo_pool *pool, const pmo_table *from, pmo_table *to) {
     memcpy(to->entries, from->entries, from->used * pmo_entry_bytes(from));
     for (uint64_t i = 0; i < from->used; i++) {
-        PMO_TRY(name_again(pool, from, i, to, i));
+        PMO_TRY(name_moved(pool, to, i));
     }
     to->length = to->used = from->used;
     return PMO_OK;

@@ -70,13 +70,6 @@ int pmo_slot_entry(pmo_pool *pool, const pmo_table *table, uint64_t slot, uint64
     return PMO_OK;
 }
 
-int pmo_entry_hash(pmo_pool *pool, const pmo_table *table, uint64_t i, uint64_t *hash) {
-    pmo_key stored;
-    PMO_TRY(pmo_key_stored(pool, &table->heap, pmo_table_entry(table, i), &stored));
-    *hash = pmo_key_hash(pool, &stored);
-    return PMO_OK;
-}
-
 static inline bool is_composed(const pmo_cell *cell, const pmo_key *key) {
     return key->composed && memcmp(cell, &key->cell, sizeof *cell) == 0;
 }
@@ -177,10 +170,10 @@ int pmo_slot_distance(pmo_pool *pool, const pmo_table *table, uint64_t slot,
         return PMO_OK;
     }
     uint64_t entry;
-    uint64_t hash;
+    pmo_key key;
     PMO_TRY(pmo_slot_entry(pool, table, slot, &entry));
-    PMO_TRY(pmo_entry_hash(pool, table, entry, &hash));
-    *distance = pmo_slot_steps(table, pmo_home_slot(table, hash), slot);
+    PMO_TRY(pmo_key_stored(pool, &table->heap, pmo_table_entry(table, entry), &key));
+    *distance = pmo_slot_steps(table, pmo_home_slot(table, pmo_key_hash(pool, &key)), slot);
     return PMO_OK;
 }
 

@@ -123,6 +123,10 @@ int pmo_key_stored(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, p
         set_canon(key, (const char *)(record + 1), record->canon_length);
         return PMO_OK;
     }
+    if (cell->tag == PMO_STR && cell->len <= PMO_INLINE_MAX && pmo_cell_intact(cell)) {
+        set_bytes(key, 's', cell->inline_bytes, cell->len);
+        return PMO_OK;
+    }
     if (cell->tag == PMO_REF) { /* the object is not looked at */
         uint64_t offset = 0;
         PMO_TRY(pmo_cell_reference(pool, heap, cell, &offset));
@@ -136,6 +140,14 @@ int pmo_key_stored(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, p
                            "a key of a kind that needs a record");
     }
     return PMO_OK;
+}
+
+int pmo_key_moved(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *cell, pmo_key *key) {
+    if (cell->tag == PMO_STR && cell->len == PMO_LEN_HEAP) {
+        set_bytes(key, 's', heap->bytes + cell->word, cell->extent);
+        return PMO_OK;
+    }
+    return pmo_key_stored(pool, heap, cell, key);
 }
 
 bool pmo_key_equal(const pmo_key *a, const pmo_key *b) {
