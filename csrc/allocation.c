@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "internal.h"
 
@@ -157,6 +158,134 @@ static PMEMoid allocate(const pmo_pool *pool, uint64_t size, uint64_t type_num,
     return oid;
 }
 
+/* ---- many together ---------------------------------------------------------------------- */
+
+#define TOGETHER_MOST 4096u /* reservations that enter the transaction at once */
+
+/* Bytes of one page and the next: what lies between them is flushed with them. */
+static bool follows(const pmo_extent *extent, uint64_t start) {
+    return start >= extent->start && start <= extent->end + PMO_RAW_PAGE;
+}
+
+static void flush_extent(pmo_pool *pool, pmo_extent *extent) {
+    if (extent->end > extent->start) {
+        pmo_fresh(pool, pmo_at(pool, extent->start), extent->end - extent->start);
+    }
+}
+
+/* What lies in rows is flushed in one piece, in the end. Sizes that belong to several classes
+ * make several rows side by side. */
+static int note_new(pmo_together *all, uint64_t start, uint64_t end) {
+    for (uint64_t i = 0; i < PMO_ROWS; i++) {
+        pmo_extent *row = &all->rows[i];
+        if (row->end != 0 && follows(row, start)) {
+            row->end = end > row->end ? end : row->end;
+            return PMO_OK;
+        }
+    }
+    pmo_extent *oldest = &all->rows[all->next_row++ % PMO_ROWS];
+    if (oldest->end != 0) {
+        PMO_TRY(pmo_vector_push(&all->extents, oldest->start));
+        PMO_TRY(pmo_vector_push(&all->extents, oldest->end));
+    }
+    *oldest = (pmo_extent){.start = start, .end = end};
+    return PMO_OK;
+}
+
+static void flush_new(pmo_pool *pool) {
+    pmo_together *all = &pool->together;
+    for (uint64_t i = 0; i < PMO_ROWS; i++) {
+        flush_extent(pool, &all->rows[i]);
+    }
+    for (uint64_t i = 0; i < all->extents.count; i += 2) {
+        flush_extent(pool, &(pmo_extent){.start = all->extents.items[i],
+                                         .end = all->extents.items[i + 1]});
+    }
+}
+
+/* The reservations become a part of the transaction. */
+static int enter(pmo_pool *pool) {
+    pmo_together *all = &pool->together;
+    if (all->count > 0 &&
+        pmemobj_tx_xpublish(all->actions, all->count, POBJ_XPUBLISH_NO_ABORT) != 0) {
+        return errno == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, errno);
+    }
+    all->count = 0;
+    return PMO_OK;
+}
+
+static int room_for_one(pmo_pool *pool) {
+    pmo_together *all = &pool->together;
+    if (all->count == TOGETHER_MOST) {
+        PMO_TRY(enter(pool));
+    }
+    if (all->count == all->room) {
+        uint64_t room = all->room ? all->room * 2 : 16;
+        struct pobj_action *moved = realloc(all->actions, room * sizeof *moved);
+        if (moved == NULL) {
+            return PMO_ENOMEM;
+        }
+        all->actions = moved;
+        all->room = room;
+    }
+    return PMO_OK;
+}
+
+void pmo_together_start(pmo_pool *pool) {
+    pool->together = (pmo_together){.on = true};
+    pool->reserved = true;
+}
+
+int pmo_together_end(pmo_pool *pool, int status) {
+    pmo_together *all = &pool->together;
+    if (status == PMO_OK) {
+        status = enter(pool);
+    }
+    if (status == PMO_OK) {
+        flush_new(pool);
+    } else {
+        pmemobj_cancel(pool->pop, all->actions, all->count);
+    }
+    free(all->actions);
+    pmo_vector_free(&all->extents);
+    *all = (pmo_together){0};
+    return status;
+}
+
+int pmo_cover(pmo_pool *pool, uint64_t offset) {
+    int error =
+        pmemobj_tx_xadd_range_direct(pmo_at(pool, offset), pmo_usable_bytes(pool, offset),
+                                     POBJ_XADD_NO_SNAPSHOT | POBJ_XADD_NO_ABORT);
+    return error == 0 ? PMO_OK : pmo_fail_system(pool, error);
+}
+
+static int reserve(pmo_pool *pool, uint64_t size, uint64_t type_num, PMEMoid *oid) {
+    PMO_TRY(room_for_one(pool));
+    pmo_together *all = &pool->together;
+    struct pobj_action *action = &all->actions[all->count];
+    size_t class = best_class(pool, size);
+    do {
+        *oid = pmemobj_xreserve(pool->pop, action, size, type_num, flag_of(class));
+    } while (OID_IS_NULL(*oid) && next_class(pool, size, &class));
+    if (OID_IS_NULL(*oid)) {
+        return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
+    }
+    all->count++;
+    pool->used += action->heap.usable_size + PMO_ALLOCATION_HEADER;
+    return type_num == PMO_NUM_BODY ? pmo_cover(pool, oid->off)
+                                    : note_new(all, oid->off, oid->off + size);
+}
+
+static int allocate_one(pmo_pool *pool, uint64_t size, uint64_t type_num, uint64_t flags,
+                        PMEMoid *oid) {
+    *oid = allocate(pool, size, type_num, flags | POBJ_XALLOC_NO_ABORT);
+    if (OID_IS_NULL(*oid)) {
+        return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
+    }
+    pool->used += pmo_taken_bytes(pool, oid->off);
+    return PMO_OK;
+}
+
 int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
                  uint64_t *offset) {
     if (size == 0) {
@@ -169,14 +298,12 @@ int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero,
     if (pmo_injected(pool)) {
         return pmo_fail_full(pool, size);
     }
-    uint64_t flags = POBJ_XALLOC_NO_ABORT | (zero ? POBJ_XALLOC_ZERO : 0);
-    PMEMoid oid = allocate(pool, size, type_num, flags);
-    if (OID_IS_NULL(oid)) {
-        return errno == ENOMEM ? pmo_fail_full(pool, size) : pmo_fail_system(pool, errno);
-    }
+    PMEMoid oid;
+    PMO_TRY(pool->together.on && !zero
+                ? reserve(pool, size, type_num, &oid)
+                : allocate_one(pool, size, type_num, zero ? POBJ_XALLOC_ZERO : 0, &oid));
     pool->writes++;
     pool->counters.allocations++;
-    pool->used += pmo_taken_bytes(pool, oid.off);
     *offset = oid.off;
     pmo_map_remove(&pool->freed, oid.off);
     pmo_map_remove(&pool->dying, oid.off);
@@ -187,6 +314,12 @@ int pmo_deallocate(pmo_pool *pool, uint64_t offset) {
     PMO_TRY(pmo_bounds(pool, offset, 1));
     PMEMoid oid = {pool->uuid_lo, offset};
     uint64_t size = pmo_taken_bytes(pool, offset);
+    /* libpmemobj takes back what the transaction itself has made only if it finds it so. */
+    if (pool->reserved && pmo_is_created(pool, offset)) {
+        PMO_TRY(pmo_cover(pool, offset));
+    } else if (pool->reserved && pool->known_to < pool->created.count) {
+        return PMO_ENOMEM;
+    }
     int error = pmemobj_tx_xfree(oid, POBJ_XFREE_NO_ABORT);
     if (error != 0) {
         return error == ENOMEM ? pmo_fail_full(pool, 64) : pmo_fail_system(pool, error);

@@ -37,6 +37,7 @@ struct pmo_graph {
     const uint8_t *stream;
     const uint8_t *end;
     const uint8_t *at;
+    uint64_t outermost;
     shape *shapes; /* of the containers, in the order in which they begin */
     uint64_t shape_count;
     uint64_t shape_room;
@@ -443,6 +444,7 @@ int pmo_graph_read(const char *stream, uint64_t length, uint64_t count, pmo_grap
     }
     from->stream = (const uint8_t *)stream;
     from->end = from->stream + length;
+    from->outermost = count;
     int status = look(from, count);
     if (status != PMO_OK) {
         pmo_graph_free(from);
@@ -464,11 +466,21 @@ static int build(graph *from, uint64_t *offsets) {
     return PMO_OK;
 }
 
+/* Those that the caller gets are the ones whose counts will change next. */
+static int build_together(graph *from, uint64_t *offsets) {
+    pmo_together_start(from->pool);
+    PMO_TRY(pmo_together_end(from->pool, build(from, offsets)));
+    for (uint64_t i = 0; i < from->outermost; i++) {
+        PMO_TRY(pmo_cover(from->pool, offsets[i]));
+    }
+    return PMO_OK;
+}
+
 int pmo_graph_build(pmo_pool *pool, pmo_graph *from, uint64_t *offsets) {
     pmo_op op;
     PMO_TRY(pmo_op_begin(pool, &op));
     from->pool = pool;
-    int status = build(from, offsets);
+    int status = from->shape_count > 1 ? build_together(from, offsets) : build(from, offsets);
     return pmo_op_end(pool, &op, status);
 }
 

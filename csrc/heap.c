@@ -159,8 +159,7 @@ static bool committed(pmo_pool *pool, uint64_t offset) {
     return block_in_zone(pool, offset - position % PMO_ENGINE_ZONE, position % PMO_ENGINE_ZONE);
 }
 
-/* libpmemobj marks what a transaction allocates only when it commits. */
-static bool created_now(pmo_pool *pool, uint64_t offset) {
+bool pmo_is_created(pmo_pool *pool, uint64_t offset) {
     for (; pool->known_to < pool->created.count; pool->known_to++) {
         if (pmo_map_add(&pool->known, pool->created.items[pool->known_to], 1) != PMO_OK) {
             return false;
@@ -176,7 +175,7 @@ bool pmo_is_allocation(pmo_pool *pool, uint64_t offset) {
     if (pool->tx_open && pmo_map_find(&pool->freed, offset) != NULL) {
         return false;
     }
-    return committed(pool, offset) || (pool->tx_open && created_now(pool, offset));
+    return committed(pool, offset) || (pool->tx_open && pmo_is_created(pool, offset));
 }
 
 /* ---- the walk over everything ------------------------------------------------------------ */

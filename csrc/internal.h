@@ -105,6 +105,23 @@ typedef struct pmo_allowance {
     uint64_t undos;
 } pmo_allowance;
 
+typedef struct pmo_extent {
+    uint64_t start; /* offsets in the pool */
+    uint64_t end;
+} pmo_extent;
+
+/* Allocations of one operation that are reserved, and enter its transaction many at a time. */
+#define PMO_ROWS 8u
+typedef struct pmo_together {
+    bool on;
+    struct pobj_action *actions; /* not entered yet */
+    uint64_t count;
+    uint64_t room;
+    pmo_extent rows[PMO_ROWS]; /* new bytes, to be flushed: where more may follow, */
+    uint64_t next_row;
+    pmo_vector extents; /* and where none did for long: start, end, ... */
+} pmo_together;
+
 /* Where in which file a part of the pool lies. */
 typedef struct pmo_mapped_file {
     uint64_t start; /* offsets in the pool */
@@ -151,9 +168,11 @@ struct pmo_pool {
     uint64_t reserve;     /* bytes of the reserve; 0: none */
     uint32_t thrift;      /* how little to add for growth, see pmo_spare */
     char *path;
-    char *parts;        /* elastic: the part files' directory */
+    char *parts; /* elastic: the part files' directory */
+    pmo_together together;
+    bool reserved;      /* some of this transaction's objects were */
     pmo_vector created; /* objects allocated in this transaction */
-    pmo_map known;      /* those that pmo_is_allocation has entered for its own use, */
+    pmo_map known;      /* those that pmo_is_created has entered for its own use, */
     uint64_t known_to;  /* as far as this place in created */
     pmo_vector dead;    /* objects whose last reference has gone; see burial.c */
     pmo_graves graves;
@@ -333,6 +352,8 @@ void pmo_engine_prepare_memory(void);
 /* Does an allocation that exists now start at this offset? O(1), up to some microseconds.
  * True for any offset in bounds if the heap is of a format that is not known. */
 bool pmo_is_allocation(pmo_pool *pool, uint64_t offset);
+/* Was it an object of this transaction's making? libpmemobj marks these when it commits. */
+bool pmo_is_created(pmo_pool *pool, uint64_t offset);
 /* A walk over all allocations but libpmemobj's own; starts as {0}. */
 typedef struct pmo_heap_walk {
     uint64_t zone;
@@ -473,8 +494,18 @@ uint64_t pmo_class_piece(uint64_t unit, uint64_t free);
 int pmo_allocate(pmo_pool *pool, uint64_t size, uint64_t type_num, bool zero, uint64_t *offset);
 /* Given back at commit; not reused before. */
 int pmo_deallocate(pmo_pool *pool, uint64_t offset);
-/* The same at once, whether a transaction is open or not: it has no part in it. The
- * constructor (NULL: none) initialises and persists what then appears as a whole. */
+/* Up to pmo_together_end, which passes the status through, pmo_allocate takes less time: what
+ * it makes is not flushed at commit but by pmo_together_end, and nothing may be freed
+ * meanwhile. A later change of an object needs a snapshot, unless pmo_cover was called; bodies
+ * are covered. */
+void pmo_together_start(pmo_pool *pool);
+int pmo_together_end(pmo_pool *pool, int status);
+/* Have libpmemobj know that this transaction made the allocation: needs no undo, flushed at
+ * commit. */
+int pmo_cover(pmo_pool *pool, uint64_t offset);
+/* The same as allocate and deallocate, but at once, whether a transaction is open or not: it
+ * has no part in it. The constructor (NULL: none) initialises and persists what then appears as
+ * a whole. */
 int pmo_allocate_now(pmo_pool *pool, uint64_t size, uint64_t type_num,
                      pmemobj_constr constructor, void *argument, uint64_t *offset);
 void pmo_deallocate_now(pmo_pool *pool, uint64_t offset);

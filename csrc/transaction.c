@@ -36,6 +36,7 @@ static int begin(pmo_pool *pool) {
     pmo_activate(pool);
     bool nearly_full = pmo_nearly_full(pool);
     pool->created.count = 0;
+    pool->reserved = false;
     pool->known_to = 0;
     pmo_map_empty(&pool->known);
     pmo_map_empty(&pool->freed);
