@@ -132,6 +132,63 @@ def test_records_take_one_allocation_per_container(pool: Any) -> None:
     assert many["allocations"] == 3 * 100 + 2
 
 
+def test_containers_made_together_are_flushed_together(pool: Any) -> None:
+    records = [{"id": i, "tags": ["a", i], "at": {"x": 0.5}} for i in range(1000)]
+
+    def store() -> None:
+        pool.root["records"] = records
+
+    cost = counted(pool, store)
+    assert cost["allocations"] == 3 * 1000 + 3
+    assert cost["persist_points"] < 3 * 1500  # libpmemobj's: one each, and its log
+    assert cost["undo_records"] < 10
+
+
+def test_what_was_made_together_changes_in_its_transaction(pool: Any) -> None:
+    """Each kind of change of a container whose body lies inside it, then abort or commit."""
+    pool.root["before"] = [1]
+    model = [{"id": i, "tags": ["a", i], "at": {"x": 0.5}} for i in range(9000)]
+
+    def change(records: Any) -> None:
+        records[0]["tags"].extend(range(100))
+        records[1]["at"].update({f"key{i}": "text" * 9 for i in range(50)})
+        records[2]["tags"].clear()
+        records[3]["tags"][0] = "b" * 40
+        records[4]["at"]["x"] = [[1], {"y": 2}]
+        del records[5]["at"]
+        del records[6]["at"]["x"]
+        records[7].clear()
+        for _ in range(200):
+            del records[50]
+        records[7]["tags"] = [1] * 60
+
+    used = pool._info().used
+    with pytest.raises(KeyError), pool.transaction():
+        pool.root["records"] = model
+        change(pool.root["records"])
+        del pool.root["records"]
+        pool.root["records"] = model
+        change(pool.root["records"])
+        raise KeyError
+    assert plain(pool.root) == {"before": [1]}
+    assert pool._info().used == used
+    with pool.transaction():
+        pool.root["records"] = model
+        change(pool.root["records"])
+        del pool.root["records"]
+        pool.root["records"] = model
+        change(pool.root["records"])
+    change(model)
+    assert plain(pool.root["records"]) == model
+    assert pool.check().ok
+    filled = pool._info().used
+    assert pool.gc().freed == 0
+    assert pool._info().used == filled
+    del pool.root["records"]
+    assert pool.gc().freed == 0
+    assert pool._info().used < used + 4096
+
+
 def test_lists_of_runs_of_numbers_are_read_as_they_are(pool: Any) -> None:
     runs: list[Any] = []
     for length in (1, 3, 4, 5, 100, 2000):

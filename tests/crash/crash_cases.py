@@ -80,6 +80,20 @@ def records() -> list[Any]:
     return [{"id": i, "name": HEAPED, "tags": ["a", i], "shared": shared} for i in range(3)]
 
 
+def records_reworked(root: Any) -> None:
+    """Containers that came together, in the transaction that makes them: outgrown and freed."""
+    root["made"] = records()
+    made = root["made"]
+    made[0]["tags"].append(HEAPED * 20)
+    made[0]["shared"]["in"].append([1])
+    made[0]["shared"]["in"][0] = 9
+    made[1]["tags"].clear()
+    made[1].update({f"key{i}": i for i in range(20)})
+    del made[2]
+    root["again"] = records()
+    del root["again"]
+
+
 def compacting_list(x: list[Any]) -> None:
     """One more value than the heap has room for; most of it is garbage."""
     x[0] = "w" * 3000
@@ -609,6 +623,7 @@ POOL_CASES = [
             lambda root: root["more"].clear(),
         ),
     ),
+    PoolCase("transaction reworking records", library, transact(records_reworked)),
     PoolCase("transaction gathering", library, transact(gather_pairs)),
     PoolCase("transaction moving", library, transact(move_between)),
     PoolCase("transaction refilling holes", nothing, transact(refill_holes), holed_tables),
