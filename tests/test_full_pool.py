@@ -58,3 +58,11 @@ def test_the_largest_piece_is_there(tmp_path: Path, size: int) -> None:
         with pytest.raises(pmemobj.PoolFullError):
             pool.root[0] = bytes(error.largest - header + 1)
         pool.root[0] = bytes(error.largest - header)
+
+
+@pytest.mark.parametrize("size", [2_000_000, 2_200_000, 2_400_000, 2_440_000, 2_700_000])
+def test_no_size_wants_more_than_its_own_room(tmp_path: Path, size: int) -> None:
+    """In the least of pools, whose largest piece is less than a block for several of them."""
+    with pmemobj.create(tmp_path / "a.pmem") as pool:
+        pool.root = bytes(size)
+        assert len(pool.root) == size
