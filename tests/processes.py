@@ -45,11 +45,11 @@ def run(code: str, *arguments: object, expected: int = 0, **how: Any) -> str:
     return done.stdout.strip()
 
 
-def in_child(work: Callable[[], Any]) -> None:
-    """Run *work* in a forked child, which must not fail."""
+def in_child(work: Callable[[], Any], patience: float = PATIENCE) -> None:
+    """Run *work* in a forked child, which must not fail, nor take longer than *patience*."""
     child = os.fork()
     if child == 0:
-        signal.alarm(int(PATIENCE))  # a child that hangs dies of it
+        signal.alarm(int(patience))  # a child that hangs dies of it
         status = 1
         try:
             work()

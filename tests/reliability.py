@@ -95,6 +95,12 @@ ROWS = [
         "a difference",
     ),
     Row(
+        "large containers: built, changed, rolled back, opened, verified, collected",
+        ("test_large*",),
+        "{elements:,} elements in {passed:,} containers",
+        "a wrong length, more than 256 MiB of memory",
+    ),
+    Row(
         "damaged pools, opened, walked, checked, changed, collected",
         ("test_damage*",),
         "{damaged:,} pools",

@@ -25,6 +25,7 @@ class Tally:
     histories: int = 0
     steps: int = 0
     damaged: int = 0
+    elements: int = 0
 
     def numbers(self) -> dict[str, int]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

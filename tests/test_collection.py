@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import ctypes
 import logging
+import pickle
 import random
 import sys
 import types
@@ -165,6 +168,9 @@ def test_100_000_levels_deep(pool: pmemobj.PersistentObjectPool, tmp_path: Path)
         (plain,) = plain.values() if isinstance(plain, dict) else plain
         (nested,) = nested.values() if isinstance(nested, dict) else nested
     assert plain == nested == ["bottom"]
+    for recursive in (copy.deepcopy, pickle.dumps, lambda root: root == [root[0], 1]):
+        with contextlib.suppress(RecursionError):  # as with plain containers
+            recursive(pool.root)
     objects = pool.check().objects
     assert objects > 99_900
     assert pool.snapshot(tmp_path / "copy").objects == objects

@@ -8,7 +8,7 @@ import gc
 import random
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -496,6 +496,22 @@ def test_an_abandoned_generator(pool: Pool) -> None:
     gc.collect()
     assert pool.mm.transaction_depth() == 0
     assert pool.root == {}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_block_in_a_context_manager_function(pool: Pool, fails: bool) -> None:
+    """What is done while its generator waits is part of the transaction."""
+
+    @contextlib.contextmanager
+    def renaming() -> Iterator[None]:
+        with pool.transaction():
+            pool.root["in it"] = 1
+            yield
+
+    with contextlib.suppress(ZeroDivisionError), renaming():
+        pool.root["while it waits"] = {2}
+        1 / (not fails)
+    assert pool.root == ({} if fails else {"in it": 1, "while it waits": {2}})
 
 
 def test_a_generator_finished_by_another_thread(pool: Pool) -> None:
