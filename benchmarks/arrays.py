@@ -12,7 +12,6 @@ import io
 import json
 import os
 import pickle
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from benchmarks.processes import printed_by, seconds
 MIB = 1 << 20
 SIZE_NAME = "PMEMOBJ_BENCH_ARRAY_MIB"
 SIZE = int(os.environ.get(SIZE_NAME, "1024")) * MIB
+LARGE = 10 * SIZE
 ROWS = max(1000, int(2_000_000 * SIZE / (1024 * MIB)))
 UPDATES = 200
 
@@ -139,6 +139,23 @@ def prepare_ours(directory: Path) -> float:
     return 0
 
 
+def prepare_large(directory: Path) -> float:
+    """An array of which one element was written: the rest of it is a hole that has its blocks."""
+    import numpy
+
+    import pmemobj
+    from pmemobj.containers import array
+    from pmemobj.raws import RawBytes
+
+    with pmemobj.create(directory / "bench.pool", LARGE + 128 * MIB) as pool:
+        mm, shape = pool.mm, (LARGE // 8,)
+        raw = RawBytes.create(mm, LARGE)
+        found = array._new_object(mm, numpy.dtype(float), shape, "C", raw)
+        pool.root = {"a": mm.resurrect_offset(found)}
+        pool.root["a"][12345] = 1
+    return 0
+
+
 def prepare_save(directory: Path) -> float:
     import numpy
 
@@ -159,13 +176,16 @@ def one_of_ours(directory: Path) -> float:
     return float(pool.root["a"][12345])
 
 
-@measure("array-open-pmemobj", prepare_ours)
-def open_ours(directory: Path) -> float:
+def opened(directory: Path) -> float:
     import numpy  # noqa: F401
 
     import pmemobj  # noqa: F401
 
     return seconds(lambda: one_of_ours(directory))
+
+
+measure("array-open-pmemobj", prepare_ours)(opened)
+measure("array-open-large-pmemobj", prepare_large)(opened)
 
 
 @measure("array-open-save", prepare_save)
@@ -186,15 +206,24 @@ def open_pickle(directory: Path) -> float:
     return seconds(read)
 
 
-@measure("array-memory-pmemobj", prepare_ours)
-def memory_ours(directory: Path) -> float:
+def peak() -> int:
+    """Bytes of memory that this program had at most; getrusage would tell its parent's, too."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def memory(directory: Path) -> float:
     import numpy  # noqa: F401
 
     import pmemobj  # noqa: F401
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     one_of_ours(directory)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return peak() - before
+
+
+measure("array-memory-pmemobj", prepare_ours)(memory)
+measure("array-memory-large-pmemobj", prepare_large)(memory)
 
 
 # ---- changing a part of it ----

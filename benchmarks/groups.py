@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks import limits
-from benchmarks.arrays import MIB, SIZE, run_array
+from benchmarks.arrays import LARGE, MIB, SIZE, run_array
 from benchmarks.harness import BYTES, Contender, Group, Role
 from benchmarks.measures import run_measure
 from benchmarks.stores import CRASH, POWER, installed, store_class
@@ -318,6 +318,7 @@ def of_arrays(
 
 
 _AMOUNT = f"{SIZE // MIB:,} MiB of float64"
+_LARGE = f"{LARGE // MIB:,} MiB of it, hardly written,"
 ARRAYS = (
     of_arrays(
         "array-store",
@@ -342,6 +343,17 @@ ARRAYS = (
         "array-memory",
         f"memory that opening and one element of {_AMOUNT} take",
         limit=SIZE / 100,
+        unit=BYTES,
+    ),
+    of_arrays(
+        "array-open-large",
+        f"opening, and one element of {_LARGE[:-1]}",
+        limit=0.015,
+    ),
+    of_arrays(
+        "array-memory-large",
+        f"memory that opening and one element of {_LARGE} take",
+        limit=LARGE / 100,
         unit=BYTES,
     ),
     of_arrays(

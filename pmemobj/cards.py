@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pmemobj._native import lib
@@ -17,6 +18,7 @@ from pmemobj.display.summary import Badge, Fact, Summary, Table, count, printabl
 from pmemobj.display.text import clip
 from pmemobj.elements import array_tables, contents
 from pmemobj.errors import PmemobjError
+from pmemobj.raws import MAPPED, in_place
 
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
@@ -28,7 +30,7 @@ _NUMBERS = {"f": "float", "i": "int", "u": "uint", "c": "complex", "b": "bool", 
 
 _UNREAD = "What is in it is shown once {} is imported."
 
-_VIEWED = Badge("zero-copy", "good", "Read where it lies in the pool: nothing of it is copied.")
+_VIEWED = Badge("zero-copy", "good", "What is large of it is read where it lies in the pool.")
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,16 @@ def _pickled(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:
     library = module.partition(".")[0]
     name = clip(printable(qualname), 60)
     buffers = count(len(items) - 1, "buffer")
+    lengths = [peek.facts(raw.number).length for raw in items[1:]]
+    viewed = sum(length for length in lengths if length >= MAPPED)
 
     def detail() -> Summary:
+        badges = (_VIEWED,) if viewed else ()
         told = [
             Fact("library", printable(library)),
             Fact("size", size(amount)),
-            Fact("buffers", f"{len(items) - 1:,}", "Large parts, which are read where they lie."),
+            Fact("read in place", size(viewed), "Buffers of 1 MiB and more: they are not copied."),
+            Fact("copied", size(sum(lengths) - viewed), "Smaller buffers, at each reading."),
             Fact("in the pickle", size(items[0].number), "What reading it makes anew."),
         ]
         found: tuple[Fact, ...] = ()
@@ -139,10 +145,12 @@ def _pickled(manager: MemoryManager, peek: Peeker, facts: Facts) -> Card:
             notes = (_UNREAD.format(printable(library)),)
         elif manager.allow_pickle:
             try:
-                found, tables = contents(manager.resurrect_offset(facts.offset))
+                found, tables = contents(
+                    manager.resurrect_offset(facts.offset), partial(in_place, manager)
+                )
             except Exception as error:  # strangers' code, and only for a look
                 told.append(Fact("cannot be shown", type(error).__name__))
-        return Summary(name, badges=(_VIEWED,), facts=(*found, *told), tables=tables, notes=notes)
+        return Summary(name, badges=badges, facts=(*found, *told), tables=tables, notes=notes)
 
     text = f"{printable(library)} {name}, {buffers}"
     return Card(name, clip(text, 120), "", amount, detail)

@@ -6,7 +6,9 @@ Takes the value itself, and knows its library by what it offers; imports none.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from numbers import Number
 from typing import Any
@@ -31,7 +33,6 @@ _HEAD_COLUMNS = 9
 _COLUMNS = 20
 _PARAMETERS = 30
 _WIDTH = 24
-_IN_PICKLE = 512  # bytes; a smaller column is a part of the pickle
 
 _PRECISIONS = {"f": ".6g", "c": ".4g"}
 _ZEROS = re.compile(r"(?<=:\d\d)(\.\d*?)0+$")
@@ -41,7 +42,7 @@ _FRAME = (
     Column("column", "name"),
     Column("type", "word"),
     Column("size", "size"),
-    Column("read", "word", "A copy is made anew from the pickle each time the frame is read."),
+    Column("read", "word", "A copy is made anew each time the frame is read."),
 )
 
 
@@ -118,19 +119,26 @@ def array_tables(array: Any) -> tuple[Table, ...]:
     return (_grid(("index", [f"{at:,}" for at in down]), columns, title, gap),)
 
 
-def contents(value: Any) -> tuple[tuple[Fact, ...], tuple[Table, ...]]:
-    """What a loaded value of a library is: nothing where it is neither frame nor model."""
+def contents(
+    value: Any, in_place: Callable[[int], bool]
+) -> tuple[tuple[Fact, ...], tuple[Table, ...]]:
+    """What a loaded value of a library is: nothing where it is neither frame nor model.
+
+    *in_place* tells of an address whether it is in the pool.
+    """
     name = type(value).__name__
     if name == "Series":
         value, name = value.to_frame(), "DataFrame"
     if name in ("DataFrame", "Table"):
-        return _frame(value)
+        return _frame(value, in_place)
     if hasattr(value, "get_params") and hasattr(value, "fit"):
         return (), _model(value)
     return (), ()
 
 
-def _frame(frame: Any) -> tuple[tuple[Fact, ...], tuple[Table, ...]]:
+def _frame(
+    frame: Any, in_place: Callable[[int], bool]
+) -> tuple[tuple[Fact, ...], tuple[Table, ...]]:
     """The columns of a frame or table, and its first rows."""
     names = [str(name) for name in getattr(frame, "column_names", frame.columns)]
     listed = _ends(len(names), _COLUMNS)
@@ -139,9 +147,8 @@ def _frame(frame: Any) -> tuple[tuple[Fact, ...], tuple[Table, ...]]:
         if at is None:
             rows.append(Gap(len(names) - len(listed) + 1))
             continue
-        dtype, amount, _ = _column(frame, at)
-        copied = dtype.lower() == "object" or amount < _IN_PICKLE
-        read = "a copy" if copied else "zero-copy"
+        dtype, amount, _, memory = _column(frame, at)
+        read = _how_read(memory, in_place)
         rows.append(Row((clip(printable(names[at]), 60), dtype, size(amount), read)))
     first = [
         None if at is None else (names[at], _column(frame, at)[2])
@@ -152,16 +159,40 @@ def _frame(frame: Any) -> tuple[tuple[Fact, ...], tuple[Table, ...]]:
     return told, tables
 
 
-def _column(frame: Any, at: int) -> tuple[str, int, list[Any]]:
-    """The type of a column, its bytes, and its first values."""
+def _column(frame: Any, at: int) -> tuple[str, int, list[Any], Any]:
+    """The type of a column, its bytes, its first values, and what has its memory."""
     if hasattr(frame, "iloc"):  # pandas
-        column = frame.iloc[:, at]
-        return str(column.dtype), column.memory_usage(index=False), column.head(_HEAD).tolist()
+        column, amount = frame.iloc[:, at], frame.iloc[:, at].memory_usage(index=False)
+        places = (getattr(column.array, name, None) for name in ("_pa_array", "_ndarray", "_data"))
+        memory = next((place for place in places if place is not None), None)
+        return str(column.dtype), amount, column.head(_HEAD).tolist(), memory
     if hasattr(frame, "to_series"):  # polars
-        column = frame.to_series(at)
-        return str(column.dtype), column.estimated_size(), column.head(_HEAD).to_list()
+        column, head = frame.to_series(at), frame.to_series(at).head(_HEAD).to_list()
+        return str(column.dtype), column.estimated_size(), head, _arrow(column)
     column = frame.column(at)
-    return str(column.type), column.nbytes, column.slice(0, _HEAD).to_pylist()
+    return str(column.type), column.nbytes, column.slice(0, _HEAD).to_pylist(), column
+
+
+def _arrow(column: Any) -> Any:
+    """The Arrow array of a polars column, which it is or is copied to; None if there is none."""
+    with suppress(ImportError, TypeError, ValueError, NotImplementedError):
+        return column.to_arrow(compat_level=sys.modules["polars"].CompatLevel.newest())
+    return None
+
+
+def _how_read(memory: Any, in_place: Callable[[int], bool]) -> str:
+    """Whether reading a column copies its memory."""
+    buffers = []
+    if hasattr(memory, "__array_interface__") and memory.dtype.kind != "O":
+        buffers.append((memory.__array_interface__["data"][0], memory.nbytes))
+    elif hasattr(memory, "type"):
+        for chunk in getattr(memory, "chunks", (memory,)):
+            buffers += [(one.address, one.size) for one in chunk.buffers() if one is not None]
+    total = sum(length for _, length in buffers)
+    viewed = sum(length for address, length in buffers if in_place(address))
+    if not viewed:
+        return "a copy"
+    return "zero-copy" if viewed > 0.99 * total else f"{viewed / total:.0%} zero-copy"
 
 
 def _labels(frame: Any) -> tuple[str, list[str]]:

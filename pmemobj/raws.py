@@ -22,9 +22,9 @@ from pmemobj.kinds import register_kind
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
 
-__all__ = ["RawBytes", "sealed_at"]
+__all__ = ["MAPPED", "RawBytes", "in_place", "sealed_at"]
 
-_MAPPED = 1 << 20
+MAPPED = 1 << 20
 """Bytes from which on private pages are mapped; fewer are copied. A process has some 65,000
 mappings, and reading from a new one takes longer than copying so much."""
 
@@ -122,7 +122,7 @@ class RawBytes:
 
     def _mapped(self) -> tuple[int, Any] | None:
         """Private pages: their address, and what holds them; None: to be copied."""
-        if self.length < _MAPPED:
+        if self.length < MAPPED:
             return None
         address, window = ffi.new("char **"), ffi.new("pmo_window **")
         status = lib.pmo_window_private(self._p_mm.ctx, self._p_off, address, window)
@@ -183,6 +183,14 @@ class RawBytes:
             status = lib.pmo_raw_flush(mm.ctx, self._p_off, position, size)
             if status:
                 mm.finish(status, self)
+
+
+def in_place(mm: MemoryManager, address: int) -> bool:
+    """Is *address* in sealed bytes that a reader views, without a copy? O(views)."""
+    return any(
+        start <= address < start + raw.length and ffi.typeof(held).kind == "pointer"
+        for start, (raw, held) in tuple(mm.sealed.items())
+    )
 
 
 def sealed_at(mm: MemoryManager, address: int, memory: memoryview) -> RawBytes | None:

@@ -107,9 +107,8 @@ def test_dtypes_in_words() -> None:
 
 def test_a_frame_s_card(pool: Any) -> None:
     pd = pytest.importorskip("pandas")
-    pool.root["df"] = pd.DataFrame(
-        {"n": np.arange(5000), "<i>": np.ones(5000), "o": [object.__name__, 1] * 2500}
-    )
+    given = {"n": np.arange(5000), "<i>": np.ones(5000), "o": [object.__name__, 1] * 2500}
+    pool.root["df"] = pd.DataFrame(given)
     contents = variables(pool.mm)
     row = contents.table.rows[0]
     assert isinstance(row, Row)
@@ -119,10 +118,48 @@ def test_a_frame_s_card(pool: Any) -> None:
     assert facts["rows"] == "5,000"
     assert facts["columns"] == "3"
     columns, first = card.tables
-    assert rows_of(columns)[0] == ["n", "int64", "39.1 KiB", "zero-copy"]
-    assert rows_of(columns)[2][3] == "a copy"
+    assert rows_of(columns)[0] == ["n", "int64", "39.1 KiB", "a copy"]
+    assert card.badges == ()
+    assert facts["read in place"] == "0 B"
     assert rows_of(first)[1][0] == "1"
     assert "<i>" not in html.render(card)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_zero_copy_is_what_lies_in_the_pool(
+    pool: Any, monkeypatch: pytest.MonkeyPatch, mapped: bool
+) -> None:
+    pd = pytest.importorskip("pandas")
+    pa = pytest.importorskip("pyarrow")
+    rows = 140_000
+    monkeypatch.setattr("pmemobj.raws.MAPPED", 1 << 20 if mapped else 1 << 40)
+    pool.root["df"] = pd.DataFrame(
+        {
+            "n": np.arange(rows),
+            "when": pd.date_range("2026-01-01", periods=rows, freq="s", tz="UTC"),
+            "nullable": pd.array(np.arange(rows), "Int64"),
+            "kind": pd.Categorical.from_codes(np.zeros(rows, int), ["red"]),
+            "text": pd.Series(["some words"] * rows, dtype="string[pyarrow]"),
+            "objects": pd.Series(["words"] * rows, dtype=object),
+        }
+    )
+    pool.root["block"] = pd.DataFrame(np.ones((rows, 2)))
+    pool.root["table"] = pa.table({"n": np.arange(rows), "flag": [True, None] * (rows // 2)})
+    cards = {}
+    for row in variables(pool.mm).table.rows:
+        card = row.cells[-1].nested
+        cards[text_of(row.cells[0])] = {name: read for name, _, _, read in rows_of(card.tables[0])}
+    one = "zero-copy" if mapped else "a copy"
+    assert cards["df"] == {
+        "n": one,
+        "when": one,
+        "nullable": one,
+        "kind": "a copy",  # 140 KB
+        "text": one,
+        "objects": "a copy",
+    }
+    assert cards["block"] == {"0": one, "1": one}
+    assert cards["table"] == {"n": one, "flag": "a copy"}
 
 
 def test_other_frames_have_cards(pool: Any) -> None:

@@ -37,14 +37,14 @@ def in_pool(pool: Any, array: Any) -> bool:
 @pytest.fixture
 def mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Buffers are mapped, however small."""
-    monkeypatch.setattr("pmemobj.raws._MAPPED", 0)
+    monkeypatch.setattr("pmemobj.raws.MAPPED", 0)
 
 
 @pytest.fixture(params=["mapped", "copied"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Buffers are mapped, or copied, whatever their size."""
     way = str(request.param)
-    monkeypatch.setattr("pmemobj.raws._MAPPED", 0 if way == "mapped" else 1 << 40)
+    monkeypatch.setattr("pmemobj.raws.MAPPED", 0 if way == "mapped" else 1 << 40)
     return way
 
 
