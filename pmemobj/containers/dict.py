@@ -208,9 +208,25 @@ class PersistentDict(StoredTable):
         Raises:
             TypeError: *key* is not hashable.
         """
+        # _p_change and GatheredPairs, written out for the commonest: every call counts here.
         mm = self._p_mm
-        # _p_change, written out for the commonest: every call counts here.
-        if type(key) is str and (not mm.attention or self._p_cache is mm.uncached):
+        cache = self._p_cache
+        if type(cache) is GatheredPairs:
+            if (
+                type(key) is str
+                and len(key) <= cache.longest
+                and ((type(value) is int and LEAST <= value <= MOST) or type(value) is float)
+                and key.isascii()
+                and get_ident() == cache.thread
+            ):
+                pairs = cache.open
+                if pairs is not None:
+                    pairs[key] = value  # nothing has come between
+                    if len(pairs) >= cache.room:
+                        with mm.lock:
+                            mm.attend(self)
+                    return
+        elif type(key) is str and (not mm.attention or cache is mm.uncached):
             simple = type(value)
             if simple is int or simple in SIMPLE:
                 self._p_moves = moves = self._p_moves + 1
@@ -241,24 +257,6 @@ class PersistentDict(StoredTable):
                     gather(self)
                     return
                 if mm.settled(status, self):
-                    return
-        else:
-            cache = self._p_cache
-            if (
-                type(cache) is GatheredPairs
-                and type(key) is str
-                and len(key) <= cache.longest
-                and key.isascii()
-                and ((type(value) is int and LEAST <= value <= MOST) or type(value) is float)
-                and get_ident() == cache.thread
-            ):
-                self._p_moves += 1
-                pairs = cache.open
-                if pairs is not None:
-                    pairs[key] = value  # nothing has come between
-                    if len(pairs) >= cache.room:
-                        with mm.lock:
-                            mm.attend(self)
                     return
         self._p_put(key, value)
 

@@ -11,6 +11,9 @@ Signal handlers may come in at any call. They see and leave a consistent state b
 entry is added with no call between the look whether they are still gathered (``open``) and the
 addition; and storing them twice does no harm, as long as nothing came between, for which the
 dict's cache is this object until they are stored.
+
+The count of changes (``_p_moves``) is left alone: the change after which gathering began was
+counted, and whoever looks at the count to read on makes the manager attend.
 """
 
 from __future__ import annotations
