@@ -134,8 +134,8 @@ static uint64_t live_heap(const pmo_table *table) {
 }
 
 /* Geometric, so that an insertion is O(1) amortised. */
-static uint64_t grown(const pmo_pool *pool, uint64_t length, uint64_t needed) {
-    uint64_t capacity = length + pmo_spare(pool, length / 2) + SMALLEST;
+static uint64_t grown(const pmo_pool *pool, uint64_t length, uint64_t more, uint64_t needed) {
+    uint64_t capacity = length + pmo_spare(pool, more) + SMALLEST;
     if (needed <= PMO_SMALL_TABLE && capacity > PMO_SMALL_TABLE) {
         capacity = PMO_SMALL_TABLE;
     }
@@ -154,9 +154,13 @@ static int room_for_entries(pmo_pool *pool, pmo_change *change) {
         return PMO_ETOOBIG;
     }
     if (!change->bulk || table->length > 0) {
-        capacity = grown(pool, table->length, capacity);
-        heap += pmo_spare(pool, heap / 2);
-        if (change->more_heap > table->heap.capacity - table->heap.used) {
+        /* Where this transaction has filled a body, more is likely to follow, and bodies are
+         * dear: their pages are new ones. */
+        const uint64_t part = change->new_body ? 1 : 2;
+        capacity = grown(pool, table->length, table->length / part, capacity);
+        heap += pmo_spare(pool, heap / part);
+        bool tight = change->more_heap > table->heap.capacity - table->heap.used;
+        if (tight || (change->new_body && heap > 0)) { /* names that are counted get longer */
             heap += pmo_spare(pool, capacity * pmo_entry_bytes(table) / 8);
         }
     }
@@ -208,7 +212,8 @@ int pmo_change_shrink(pmo_pool *pool, pmo_change *change) {
     }
     uint64_t heap = live_heap(table);
     int no_body;
-    int status = rebuild(pool, change, grown(pool, table->length, table->length),
-                         heap + heap / 2, false, &no_body);
+    int status =
+        rebuild(pool, change, grown(pool, table->length, table->length / 2, table->length),
+                heap + heap / 2, false, &no_body);
     return no_body == PMO_EFULL ? PMO_OK : status;
 }
