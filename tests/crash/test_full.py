@@ -248,8 +248,9 @@ def test_a_pool_that_is_really_full(tmp_path: Path, filler: str, in_transaction:
     root["dict"].clear()
     root["set"].clear()
     assert inspect(pool) == canonical({"list": [], "dict": {}, "set": set()})
-    for number in range(max(done // 4, 1)):  # its free space is in pieces
-        fill(root, number)
+    with pool.transaction() if in_transaction else contextlib.nullcontext():
+        for number in range(max(done // 4, 1)):  # its free space is in pieces
+            fill(root, number)
     inspect(pool)
     pool.close()
 
