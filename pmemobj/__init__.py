@@ -9,30 +9,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pmemobj.checker import CheckReport, check
-from pmemobj.collector import CollectionReport
-from pmemobj.containers import (
-    Persistent,
-    PersistentDict,
-    PersistentList,
-    PersistentObject,
-    PersistentSet,
-    PersistentTuple,
-    plain,
-)
+from pmemobj.containers.dict import PersistentDict
+from pmemobj.containers.list import PersistentList
 from pmemobj.errors import *  # noqa: F403
 from pmemobj.errors import __all__ as _error_names
+from pmemobj.light import later
 from pmemobj.manager import HEADER_SIZE, OID_NULL, POBJECT_TYPE_NUM, MemoryManager
 from pmemobj.pool import PersistentObjectPool, Recovery, create, open
 from pmemobj.poolfile import MIN_POOL_SIZE
 from pmemobj.transaction import Transaction
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pmemobj.checker import CheckReport, check
+    from pmemobj.collector import CollectionReport
     from pmemobj.containers.array import PersistentArray
+    from pmemobj.containers.object import PersistentObject
+    from pmemobj.containers.persistent import Persistent
+    from pmemobj.containers.plain import plain
+    from pmemobj.containers.set import PersistentSet
+    from pmemobj.containers.tuple import PersistentTuple
     from pmemobj.snapshots import SnapshotReport, restore
 
 __version__ = "0.1.0"
@@ -67,20 +65,25 @@ __all__ = [
 ]
 
 
-# What few programs need, and what imports more than everything else.
+# What many programs do not need.
 _LATER = {
+    "CheckReport": "pmemobj.checker",
+    "CollectionReport": "pmemobj.collector",
+    "Persistent": "pmemobj.containers.persistent",
     "PersistentArray": "pmemobj.containers.array",
+    "PersistentObject": "pmemobj.containers.object",
+    "PersistentSet": "pmemobj.containers.set",
+    "PersistentTuple": "pmemobj.containers.tuple",
     "SnapshotReport": "pmemobj.snapshots",
+    "check": "pmemobj.checker",
+    "plain": "pmemobj.containers.plain",
     "restore": "pmemobj.snapshots",
 }
+__getattr__ = later(__name__, _LATER)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        import importlib
-
-        return getattr(importlib.import_module(_LATER[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -7,11 +7,13 @@ which nobody means to happen.
 from __future__ import annotations
 
 import sys
-import warnings
-import weakref
-from typing import TYPE_CHECKING, Any
 
+from pmemobj.light import weak
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pmemobj.transaction import TransactionKeeper
 
 __all__ = ["AwaitWatch", "current_task"]
@@ -43,7 +45,7 @@ class AwaitWatch:
     __slots__ = ("_loop", "_owner")
 
     def __init__(self, owner: TransactionKeeper) -> None:
-        self._owner = weakref.ref(owner)
+        self._owner = weak(owner)
         self._loop: Any = None
 
     def begun(self, task: Any) -> None:
@@ -59,6 +61,8 @@ class AwaitWatch:
         task = owner.task_inside() if owner is not None else None
         if task is not None:
             name, line = _place(task)
+            import warnings
+
             # With a registry of its own: every one is told, not only the first at a place.
             warnings.warn_explicit(_MESSAGE, RuntimeWarning, name, line, registry={})
 

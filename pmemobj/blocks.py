@@ -11,13 +11,14 @@ import errno
 import fcntl
 import os
 import struct
-from contextlib import suppress
+
+from pmemobj.light import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["STEP", "data", "keep_in_place", "lacking", "own", "rewrite", "share", "write"]
+__all__ = ["STEP", "data", "keep_in_place", "lacking", "own", "rewrite", "share", "sync", "write"]
 
 STEP = 8 << 20
 """Bytes that are read and written at once."""
@@ -48,6 +49,15 @@ def keep_in_place(folder: int) -> None:
         fcntl.ioctl(folder, _GETFLAGS, flags)
         (before,) = _FLAGS.unpack(flags)
         fcntl.ioctl(folder, _SETFLAGS, _FLAGS.pack(before | _NOCOW))
+
+
+def sync(path: str) -> None:
+    """Have the disk hold the file or directory *path* as it is now."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def data(file: int, start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pmemobj._native import failure_info, ffi, lib
 from pmemobj.errors import NotAPoolError, PoolCorruptedError, TransactionError
+from pmemobj.light import NamedTuple
 from pmemobj.manager import MemoryManager
 from pmemobj.poolfile import PoolFile, locate
-from pmemobj.progress import Progress, reporting
+from pmemobj.progress import reporting
 from pmemobj.scratch import Scratch
 from pmemobj.traversal import ChangedError, begin, mark
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pmemobj.display.summary import Summary
+    from pmemobj.progress import Progress
 
 __all__ = ["CheckReport", "check", "check_file", "check_pool"]
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from pmemobj._native import ffi, lib
 from pmemobj.errors import TransactionError
-from pmemobj.progress import Progress
+from pmemobj.light import NamedTuple
 from pmemobj.traversal import ChangedError, begin, mark
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pmemobj.manager import MemoryManager
+    from pmemobj.progress import Progress
 
 __all__ = ["CollectionReport", "collect"]
 
 BUDGET = 1000
 ATTEMPTS = 3
+_UNHEARD = ("DEBUG", "INFO")
+"""Levels that logging passes by where nobody has configured it."""
 
 
 def _log(level: str, message: str, *details: object) -> None:
-    import logging  # slow to import, and only needed here
+    if level in _UNHEARD and "logging" not in sys.modules:
+        return  # nobody can have asked for it, and the import takes longer than most collections
+    import logging
 
     logging.getLogger(__name__).log(getattr(logging, level), message, *details)
 

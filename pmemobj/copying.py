@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from pmemobj import blocks
-from pmemobj.poolfile import PARTS_NAME, PoolFile, umask
+from pmemobj.making import umask
+from pmemobj.poolfile import PARTS_NAME, PoolFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

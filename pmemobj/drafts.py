@@ -13,13 +13,13 @@ import os
 from contextlib import contextmanager, suppress
 
 from pmemobj._native import ffi, lib
-from pmemobj.blocks import keep_in_place
+from pmemobj.blocks import keep_in_place, sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["claim", "drafting", "publish", "remove_tree", "sweep", "sync"]
+__all__ = ["claim", "drafting", "publish", "remove_tree", "sweep"]
 
 _PREFIX = ".pmemobj-"
 _SUFFIX = ".draft"
@@ -136,12 +136,3 @@ def _put(draft: str, name: str) -> None:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
             raise
         os.rename(draft, name)  # a file system without hard links
-
-
-def sync(path: str) -> None:
-    """Have the disk hold the file or directory *path* as it is now."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

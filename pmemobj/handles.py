@@ -8,28 +8,26 @@ between operations.
 
 from __future__ import annotations
 
-import weakref
-from _weakref import _remove_dead_weakref  # type: ignore[attr-defined]  # as weakref.py does
-from collections import deque
-from contextlib import suppress
 from itertools import repeat
-from operator import attrgetter, is_
-from typing import TYPE_CHECKING, Any
 
+from pmemobj.light import deque, operator, remove_dead, suppress, weak
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 __all__ = ["HandleTable"]
 
 
-class _HandleRef(weakref.ref):  # type: ignore[type-arg]
+class _HandleRef(weak):  # type: ignore[type-arg]
     __slots__ = ("offset", "older")
 
     offset: int
     older: _HandleRef  # if there is one: of the same object, dead, its pin not yet released
 
 
-_offset_of = attrgetter("offset")
+_offset_of = operator.attrgetter("offset")
 _exhaust = deque[None](maxlen=0).extend
 
 
@@ -74,7 +72,7 @@ class HandleTable:
         for offset, ref in zip(offsets, refs, strict=True):
             ref.offset = offset
         entered = list(map(self._refs.setdefault, offsets, refs))
-        if all(map(is_, entered, refs)):
+        if all(map(operator.is_, entered, refs)):
             return []
         pairs = zip(offsets, refs, strict=True)
         return [offset for offset, ref in pairs if not self._enter(offset, ref)]
@@ -117,7 +115,7 @@ class HandleTable:
         taken = map(_offset_of, map(self._next_dead, repeat(-1, len(self.dead))))
         with suppress(IndexError):  # a signal handler has taken some
             self.undead.extend(taken)
-        _exhaust(map(_remove_dead_weakref, repeat(self._refs), self.undead))
+        _exhaust(map(remove_dead, repeat(self._refs), self.undead))
         undead, self.undead = self.undead, []
         return list(filter(None, undead))
 

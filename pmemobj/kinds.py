@@ -8,17 +8,24 @@ which is complete and checked before anything is touched and then builds the obj
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Protocol
 
 from pmemobj._native import lib
 from pmemobj.errors import MissingClassError
+from pmemobj.light import NoneType
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
 
     from pmemobj.codecs import Encoded
+
+    class Image(Protocol):
+        """A value that is ready to be stored."""
+
+        def build(self) -> int:
+            """Make the object; gives its offset. Caller: holds the lock, in a transaction."""
+
 
 __all__ = ["FRESH", "LIBRARIES", "Image", "cacheable", "image_of", "load", "register_kind"]
 
@@ -54,13 +61,6 @@ def cacheable(value: Any) -> bool:
     return True
 
 
-class Image(Protocol):
-    """A value that is ready to be stored."""
-
-    def build(self) -> int:
-        """Make the object; gives its offset. Caller: holds the lock, in a transaction."""
-
-
 _MODULES = {
     lib.PMO_TYPE_RAW: "pmemobj.raws",
     lib.PMO_TYPE_ARRAY: "pmemobj.containers.array",
@@ -89,7 +89,7 @@ def load(mm: Any, offset: int, type_code: int) -> Any:
     if type_code not in _loaders:
         module = _MODULES[type_code]
         try:
-            import_module(module)
+            __import__(module)
         except ImportError as error:
             needed = _NEEDS.get(module, module)
             raise MissingClassError(
@@ -98,6 +98,11 @@ def load(mm: Any, offset: int, type_code: int) -> Any:
                 name=needed,
             ) from error
     return _loaders[type_code](mm, offset)
+
+
+def _module(type_code: int) -> Any:
+    __import__(_MODULES[type_code])
+    return sys.modules[_MODULES[type_code]]
 
 
 def image_of(mm: Any, value: Any) -> Image | Encoded | None:
@@ -112,10 +117,10 @@ def image_of(mm: Any, value: Any) -> Image | Encoded | None:
     if not nominated and module not in _NEEDS and module.partition(".")[0] not in LIBRARIES:
         return None
     if "numpy" in sys.modules and not nominated:
-        from_array: Any = import_module(_MODULES[lib.PMO_TYPE_ARRAY]).image
+        from_array: Any = _module(lib.PMO_TYPE_ARRAY).image
         image: Image | None = from_array(mm, value)
         if image is not None:
             return image
-    from_any: Any = import_module(_MODULES[lib.PMO_TYPE_PICKLED]).image
+    from_any: Any = _module(lib.PMO_TYPE_PICKLED).image
     found: Image | Encoded = from_any(mm, value)
     return found

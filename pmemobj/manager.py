@@ -6,9 +6,6 @@ mutation one all-or-nothing step.
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_origin
-
 from pmemobj import codecs
 from pmemobj._native import ffi, lib
 from pmemobj.errors import (
@@ -20,11 +17,17 @@ from pmemobj.errors import (
     NoTransactionError,
     PoolClosedError,
 )
+from pmemobj.light import operator
 from pmemobj.typetable import TypeTable, register_builtin
 from pmemobj.values import ValueKeeper
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeVar
+
     from pmemobj.codecs import Encoded
+
+    T = TypeVar("T")
 
 __all__ = [
     "HEADER_SIZE",
@@ -35,7 +38,6 @@ __all__ = [
     "register_builtin",
 ]
 
-T = TypeVar("T")
 Oid = tuple[int, int]
 """(pool_uuid_lo, offset); an immediate value: (its tag, its number)."""
 
@@ -80,7 +82,7 @@ class MemoryManager(ValueKeeper):
             InvalidArgumentError: *typ* is no persistent class.
             PoolFullError: no room; nothing was written.
         """
-        cls: Any = get_origin(typ) or typ  # Box for Box[int]
+        cls: Any = getattr(typ, "__origin__", None) or typ  # Box for Box[int]
         if not (isinstance(cls, type) and hasattr(cls, "_p_new")):
             raise InvalidArgumentError(
                 f"{typ!r} is no persistent class: derive it from PersistentObject, or give it "

@@ -6,15 +6,16 @@ part of a memory manager below values.py.
 
 from __future__ import annotations
 
-import threading
-from types import BuiltinFunctionType
-from typing import Any
-
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import DetachedObjectError
 from pmemobj.handles import HandleTable
+from pmemobj.light import BuiltinFunctionType, get_ident
 from pmemobj.transaction import STEPWISE, OpenTransaction, TransactionKeeper
 from pmemobj.typetable import TypeTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["ObjectKeeper", "allocate"]
 
@@ -288,9 +289,9 @@ class ObjectKeeper(TransactionKeeper):
         if self.lock.acquire(timeout=1.0):
             try:
                 state = self.open_transaction
-                me = threading.get_ident()
+                me = get_ident()
                 if state is not None and state.thread != me:
-                    self._ended.wait_for(lambda: self.open_transaction is None, timeout=1.0)
+                    self.endings().wait_for(lambda: self.open_transaction is None, timeout=1.0)
                     state = self.open_transaction
                 if state is None or state.thread == me:
                     self.closed = True
@@ -312,7 +313,7 @@ class ObjectKeeper(TransactionKeeper):
 
     def _forget(self, state: OpenTransaction | None) -> None:
         self.open_transaction = self.uncached = None
-        self._ended.notify_all()
+        self.tell_ended()
         self.drop_caches()
         if state is not None:
             self.drop_gathered(state)

@@ -5,14 +5,9 @@ from __future__ import annotations
 import atexit
 import errno
 import os
-import weakref
-from threading import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from pmemobj import codecs, redefined, typetable
 from pmemobj._native import failure, ffi, lib
-from pmemobj.checker import CheckReport, check_pool
-from pmemobj.collector import CollectionReport, collect
 from pmemobj.containers import base as containers
 from pmemobj.errors import (
     InvalidArgumentError,
@@ -22,35 +17,41 @@ from pmemobj.errors import (
     PoolExistsError,
     PoolNotFoundError,
 )
+from pmemobj.light import NamedTuple, WeakSet, get_ident
 from pmemobj.manager import MemoryManager
 from pmemobj.poolfile import (
     MIN_POOL_SIZE,
     RESERVATION,
     PoolFile,
     boot_id,
-    check_size,
     is_own,
     locate,
-    make,
 )
-from pmemobj.progress import Progress, reporting
-from pmemobj.scratch import Scratch
+from pmemobj.progress import reporting
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeVar
+
+    from pmemobj.checker import CheckReport
+    from pmemobj.collector import CollectionReport
+    from pmemobj.progress import Progress
+    from pmemobj.scratch import Scratch
     from pmemobj.snapshots import SnapshotReport
     from pmemobj.transaction import OpenTransaction, Transaction
 
+    T = TypeVar("T")
+    Path = str | os.PathLike[str]
+
 __all__ = ["PersistentObjectPool", "Recovery", "create", "open"]
 
-T = TypeVar("T")
-Path = str | os.PathLike[str]
 
 _POLICIES = {
     "auto": lib.PMO_POLICY_PROCESS,
     "process": lib.PMO_POLICY_PROCESS,
     "power": lib.PMO_POLICY_POWER,
 }
-_open_managers: weakref.WeakSet[MemoryManager] = weakref.WeakSet()
+_open_managers: WeakSet[MemoryManager] = WeakSet()
 """Not the pools: objects of a pool may be in use when nobody holds the pool object any more."""
 
 containers.CLASS_DEFINED.append(typetable.class_defined)
@@ -166,8 +167,11 @@ class PersistentObjectPool:
         self._file = _reach(filename, flag, pool_size, mode, elastic)
         own = is_own(self._file)
         policy = lib.PMO_POLICY_SCRATCH if scratch else _POLICIES[durability]
-        self._scratch = Scratch(self._file) if scratch else None
-        if self._scratch is not None:
+        self._scratch: Scratch | None = None
+        if scratch:
+            from pmemobj.scratch import Scratch
+
+            self._scratch = Scratch(self._file)
             self._file = self._scratch.file
         try:
             self._open(policy, reservation, own, allow_pickle)
@@ -187,6 +191,8 @@ class PersistentObjectPool:
                 self._scratch.remove()
             raise
         if self._scratch is not None:
+            import weakref
+
             weakref.finalize(self.mm, self._scratch.remove)
         try:
             if allow_pickle is None:
@@ -209,6 +215,8 @@ class PersistentObjectPool:
             )
             if torn:
                 self._verify()
+            from pmemobj.collector import collect
+
             with reporting("recovering") as report:
                 collected = collect(self.mm, self.debug, progress=report, tolerant=True)
             status = lib.pmo_accept(self.mm.ctx, this_boot.encode())
@@ -225,6 +233,8 @@ class PersistentObjectPool:
         return recovery
 
     def _verify(self) -> None:
+        from pmemobj.checker import check_pool
+
         with reporting("verifying") as progress:
             report = check_pool(self.mm, progress)
         if not report.ok:
@@ -365,6 +375,8 @@ class PersistentObjectPool:
             TransactionError: inside a transaction.
             PoolCorruptedError: damage was met; nothing was freed.
         """
+        from pmemobj.collector import collect
+
         self.mm.require_open()
         with reporting("collecting", progress) as report:
             return collect(self.mm, self.debug if debug is None else debug, progress=report)
@@ -374,6 +386,8 @@ class PersistentObjectPool:
 
         *progress* is called with ``(phase, done, total or None)`` after every step.
         """
+        from pmemobj.checker import check_pool
+
         self.mm.require_open()
         with reporting("checking", progress) as report:
             return check_pool(self.mm, report)
@@ -507,6 +521,8 @@ def _reach(filename: Path, flag: str, size: int, mode: int, elastic: bool) -> Po
         except PoolNotFoundError:
             if flag == "w":
                 raise
+    from pmemobj.making import check_size, make
+
     try:
         return make(filename, check_size(size), mode, elastic)
     except PoolExistsError:

@@ -9,14 +9,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import resource
 import stat
-from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from pmemobj import blocks
 from pmemobj._native import failure, ffi, lib
-from pmemobj.drafts import drafting, publish, sync
+from pmemobj.blocks import sync
 from pmemobj.errors import (
     InvalidArgumentError,
     InvalidTypeError,
@@ -28,33 +25,34 @@ from pmemobj.errors import (
     PoolLockedError,
     PoolNotFoundError,
     PoolPermissionError,
-    PoolSizeError,
     PoolSystemError,
 )
-from pmemobj.holders import locked
+from pmemobj.light import NamedTuple, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 __all__ = [
+    "DENIED",
+    "LARGEST_POOL",
     "MIN_POOL_SIZE",
     "PARTS_NAME",
     "RESERVATION",
     "PoolFile",
+    "about",
+    "affordable",
     "boot_id",
-    "check_size",
+    "denied",
     "exists",
     "from_system",
     "full_path",
-    "held",
     "identity",
     "is_own",
     "locate",
     "looks_elastic",
     "looks_like_pool",
-    "make",
-    "umask",
+    "write_set",
 ]
 
 MIN_POOL_SIZE = 8 * 1024 * 1024
@@ -67,7 +65,7 @@ PART_SIZE = 128 * 1024 * 1024
 RESERVATION = 1 << 40
 """Bytes of address space that an elastic pool may grow into."""
 
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LAYOUT = b"pmemobj-python"
 _SET_NAME = "pool.set"
 PARTS_NAME = "parts"
@@ -209,9 +207,9 @@ class PoolFile(NamedTuple):
             self.require_short_name()
             if self.parts is not None:
                 # The directory may have been moved since.
-                reserved = max(_affordable(reservation), 2 * _bytes_of(self.files()))
+                reserved = max(affordable(reservation), 2 * _bytes_of(self.files()))
                 self._drop_unfinished_part()
-                _write_set(self, reserved)
+                write_set(self, reserved)
         except PoolError:
             raise
         except OSError as error:
@@ -246,6 +244,8 @@ class PoolFile(NamedTuple):
         if status == lib.PMO_ESYSTEM:
             number = info.error  # type: ignore[attr-defined]
             if number in (errno.EAGAIN, errno.EWOULDBLOCK):
+                from pmemobj.holders import locked
+
                 return locked(self.files()[0], self.path)
             if number == errno.EEXIST:
                 return PoolLockedError(
@@ -255,8 +255,8 @@ class PoolFile(NamedTuple):
                     self.path,
                     pid=os.getpid(),
                 )
-            if number in _DENIED:
-                return _denied(number, self.path)
+            if number in DENIED:
+                return denied(number, self.path)
             text = ffi.string(info.text).decode(errors="replace").strip()  # type: ignore[attr-defined]
             if number == errno.EINVAL:
                 return NotAPoolError(
@@ -265,7 +265,7 @@ class PoolFile(NamedTuple):
                     "or damaged: restore a copy",
                     self.path,
                 )
-        return _about(failure(status, info=info), self.path)
+        return about(failure(status, info=info), self.path)
 
 
 def _allocate(name: str) -> None:
@@ -279,7 +279,7 @@ def _allocate(name: str) -> None:
             blocks.own(file.fileno())
 
 
-def _about(error: Exception, path: str) -> Exception:
+def about(error: Exception, path: str) -> Exception:
     """The core's error, with the path in its message."""
     if isinstance(error, OSError) and error.filename is None:
         error.strerror = str(error)
@@ -288,7 +288,7 @@ def _about(error: Exception, path: str) -> Exception:
     return error
 
 
-def _denied(number: int, path: str) -> PoolPermissionError:
+def denied(number: int, path: str) -> PoolPermissionError:
     return PoolPermissionError(
         number,
         f"{os.strerror(number)}: this user must be able to read and write a pool's files, and to "
@@ -300,8 +300,8 @@ def _denied(number: int, path: str) -> PoolPermissionError:
 def from_system(error: OSError, path: str) -> PoolError:
     """The error of ours for what the operating system says about *path*."""
     number = error.errno or errno.EIO
-    if number in _DENIED:
-        return _denied(number, path)
+    if number in DENIED:
+        return denied(number, path)
     return PoolSystemError(number, error.strerror or os.strerror(number), path)
 
 
@@ -450,107 +450,6 @@ def _recognise(file_name: str, shown: str, write: bool) -> None:
         )
 
 
-def check_size(size: int) -> int:
-    """A pool size in bytes that can be made.
-
-    Raises:
-        PoolSizeError: too small, or absurdly large.
-        InvalidTypeError: no integer.
-    """
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise InvalidTypeError(f"pool_size must be an int (bytes), not {type(size).__name__}")
-    if not MIN_POOL_SIZE <= size <= LARGEST_POOL:
-        raise PoolSizeError(
-            errno.EINVAL,
-            f"a pool of {size:,} bytes cannot be made: at least MIN_POOL_SIZE "
-            f"({MIN_POOL_SIZE:,}), at most {LARGEST_POOL:,}",
-        )
-    return size
-
-
-def _check_mode(mode: int) -> int:
-    if isinstance(mode, bool) or not isinstance(mode, int):
-        raise InvalidTypeError(f"mode must be an int such as 0o600, not {type(mode).__name__}")
-    if not 0 <= mode <= 0o777:
-        raise InvalidArgumentError(f"mode {mode:#o}: it must be from 0 to 0o777")
-    return mode & ~umask()
-
-
-def make(path: str | os.PathLike[str], size: int, mode: int, elastic: bool) -> PoolFile:
-    """Create a pool at *path*, whole or not at all: made beside it, then given its name.
-
-    Args:
-        path: where it shall be.
-        size: bytes of a plain pool.
-        mode: of the file, the umask applied; an elastic pool's directory is searchable where
-            its files are readable.
-        elastic: a directory that grows.
-
-    Raises:
-        PoolExistsError, PoolNotFoundError, PoolPermissionError, PoolSizeError, PoolSystemError
-        InvalidTypeError, InvalidArgumentError: *path* is no path, *mode* no permissions.
-    """
-    name = full_path(path)
-    mode = _check_mode(mode)
-    if os.path.lexists(name):
-        raise exists(name)
-    folder = os.path.dirname(name)
-    if not os.path.isdir(folder):
-        raise PoolNotFoundError(errno.ENOENT, "the directory for the pool does not exist", folder)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _denied(errno.EACCES, folder)
-    file = PoolFile.at(name, elastic)
-    try:
-        file.require_short_name()
-        with drafting(name) as draft:
-            if elastic:
-                _make_elastic(draft, mode, name)
-            else:
-                _call_create(draft, size, mode, name)
-            _sync_files(PoolFile.at(draft, elastic))
-            publish(draft, name)
-    except PoolError:
-        raise
-    except FileExistsError:
-        raise exists(name) from None
-    except OSError as error:
-        raise from_system(error, name) from None
-    return file
-
-
-def _make_elastic(draft: str, mode: int, name: str) -> None:
-    os.mkdir(draft, 0o700)
-    os.mkdir(os.path.join(draft, PARTS_NAME), 0o700)
-    file = PoolFile.at(draft, elastic=True)
-    _write_set(file, _affordable(RESERVATION))
-    _call_create(file.target, 0, mode, name)
-    file.finish_folders(mode)
-
-
-def _call_create(target: str, size: int, mode: int, name: str) -> None:
-    info = ffi.new("pmo_failure_info *")
-    status = lib.pmo_create(os.fsencode(target), size, mode, info)
-    if not status:
-        return
-    if status == lib.PMO_ESYSTEM and info.error in _DENIED:
-        raise _denied(info.error, name)
-    if status == lib.PMO_ESYSTEM and info.error in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        raise PoolSizeError(
-            info.error,
-            f"no room on the disk for a pool of {size or MIN_POOL_SIZE:,} bytes: ask for less, "
-            "or free some",
-            name,
-        )
-    raise _about(failure(status, info=info), name)
-
-
-def _sync_files(file: PoolFile) -> None:
-    """Have the disk hold a new pool before its name does; the core waited for nothing."""
-    with suppress(PermissionError):  # a mode that forbids to read it
-        for part in file.files():
-            sync(part)
-
-
 _OPENING = "pmemobj.open() opens a pool, flag 'c' opens or creates one"
 
 
@@ -561,21 +460,14 @@ def exists(name: str, advice: str = _OPENING) -> PoolExistsError:
     )
 
 
-def umask() -> int:
-    """This process's file mode creation mask, unchanged."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    return 0o022
-
-
 def _bytes_of(files: list[str]) -> int:
     return sum(os.stat(file).st_size for file in files)
 
 
-def _affordable(reservation: int) -> int:
+def affordable(reservation: int) -> int:
     """Address space to reserve: less where the process may not have that much."""
+    import resource
+
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return reservation
@@ -584,7 +476,7 @@ def _affordable(reservation: int) -> int:
     return reservation
 
 
-def _write_set(file: PoolFile, reservation: int) -> None:
+def write_set(file: PoolFile, reservation: int) -> None:
     text = f"PMEMPOOLSET\nOPTION SINGLEHDR\n{reservation >> 20}M {_expressible(file.parts or '')}\n"
     try:
         with open(file.target, encoding="utf-8", errors="surrogateescape") as old:
@@ -615,22 +507,3 @@ def _expressible(folder: str) -> str:
     if key not in _folders:
         _folders[key] = f"/proc/self/fd/{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}"
     return _folders[key]
-
-
-@contextmanager
-def held(file: PoolFile, shared: bool = False) -> Iterator[None]:
-    """Keep everybody from opening the pool *file* while the block runs.
-
-    *shared*: others may do the same.
-
-    Raises:
-        PoolLockedError: somebody has it open.
-        OSError: as the operating system says.
-    """
-    with open(file.files()[0], "rb") as first:
-        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        try:
-            fcntl.flock(first, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise locked(file.files()[0], file.path) from None
-        yield

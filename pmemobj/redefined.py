@@ -6,14 +6,12 @@ would go on with that; running the cell of a base class again is to reach them, 
 
 from __future__ import annotations
 
-import weakref
-from contextlib import suppress
-
+from pmemobj.light import suppress, weak
 from pmemobj.typetable import name_of
 
 __all__ = ["class_defined"]
 
-_latest: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
+_latest: dict[str, weak[type]] = {}
 
 
 def class_defined(cls: type) -> None:
@@ -21,8 +19,9 @@ def class_defined(cls: type) -> None:
     name = name_of(cls)
     if "<locals>" in name:
         return
-    former = _latest.get(name)
-    _latest[name] = cls
+    latest = _latest.get(name)
+    former = None if latest is None else latest()
+    _latest[name] = weak(cls)
     if former is None or former is cls:
         return
     derived: list[type] = former.__subclasses__()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from pmemobj._native import ffi, lib
@@ -21,12 +22,12 @@ from pmemobj.errors import (
     PoolSystemError,
     TransactionError,
 )
+from pmemobj.holders import locked
 from pmemobj.poolfile import (
     PoolFile,
     exists,
     from_system,
     full_path,
-    held,
     identity,
     is_own,
     locate,
@@ -36,7 +37,7 @@ from pmemobj.progress import COPY, reporting
 from pmemobj.settling import settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pmemobj.manager import MemoryManager
     from pmemobj.progress import Progress
@@ -175,7 +176,7 @@ def restore(
         copying.allocate()
 
     try:
-        with held(source, shared=True), reporting("restoring", progress) as told:
+        with _held(source, shared=True), reporting("restoring", progress) as told:
             trust = None if is_own(source) else False
             report = _make_copy(
                 source, name, overwrite, told, copy, allow_pickle=trust, restored=True
@@ -256,7 +257,7 @@ def _replaceable(name: str) -> ExitStack:
     """Keeps the pool at *name*, which is to be replaced, from being opened; refuses a live one."""
     stack = ExitStack()
     try:
-        stack.enter_context(held(locate(name)))
+        stack.enter_context(_held(locate(name)))
     except NotAPoolError:
         pass  # a file that is none, or is one no more
     return stack
@@ -344,3 +345,22 @@ def _remember(file: PoolFile, snapshot: str) -> None:
     names = [snapshot, *others][:REMEMBERED]
     with suppress(OSError):
         os.setxattr(file.path, _ATTRIBUTE, b"\0".join(map(os.fsencode, names)))
+
+
+@contextmanager
+def _held(file: PoolFile, shared: bool = False) -> Iterator[None]:
+    """Keep everybody from opening the pool *file* while the block runs.
+
+    *shared*: others may do the same.
+
+    Raises:
+        PoolLockedError: somebody has it open.
+        OSError: as the operating system says.
+    """
+    with open(file.files()[0], "rb") as first:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(first, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise locked(file.files()[0], file.path) from None
+        yield

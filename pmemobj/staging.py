@@ -8,19 +8,20 @@ then ``build`` makes the objects, inside the caller's transaction.
 from __future__ import annotations
 
 import marshal
-from collections import OrderedDict
-from contextlib import AbstractContextManager, nullcontext
 from io import IOBase
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs
 from pmemobj._native import failure, ffi, lib
 from pmemobj.errors import UnstorableError
+from pmemobj.light import OrderedDict, nullcontext
 from pmemobj.progress import polling, reporting
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import Any
 
     from pmemobj.codecs import Batch, Encoded, EncodedKey, KeyBatch
     from pmemobj.kinds import Image

@@ -10,10 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-import warnings
-from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from pmemobj._native import failure, lib
 from pmemobj.awaits import AwaitWatch, current_task
@@ -24,10 +20,14 @@ from pmemobj.errors import (
     TransactionAbortedError,
     TransactionOwnerError,
 )
+from pmemobj.light import RLock, get_ident, partial, thread_local
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Condition
     from types import TracebackType
+    from typing import Any, NoReturn
 
 
 __all__ = ["NoCache", "OpenTransaction", "Transaction", "TransactionKeeper"]
@@ -69,7 +69,7 @@ class _ThreadEnd:
             self.keeper.thread_ends()
 
 
-class _Here(threading.local):
+class _Here(thread_local):
     def __init__(self) -> None:
         self.end = _ThreadEnd()
 
@@ -126,7 +126,7 @@ class OpenTransaction:
         """Another thread has left the block at this depth: its own thread is to roll it back."""
         self.implicit = False
         """One operation's own: caches stay on, they never hold what it may roll back."""
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.task = current_task()
         self.nothing = NoCache()
         """The cache of those handles."""
@@ -165,7 +165,7 @@ class _Block:
 
     def __init__(self, transaction: Transaction) -> None:
         self._count = len(transaction._outer)
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._transaction: Transaction | None = transaction
 
     def __del__(self) -> None:
@@ -297,7 +297,7 @@ class Transaction:
             del self._outer[count:]
             if self._mm.closed:
                 return
-            if thread == threading.get_ident():
+            if thread == get_ident():
                 self._mm.unwind(depth, failed=True)
             else:
                 self._mm.leave_to(thread, depth)
@@ -314,13 +314,14 @@ class TransactionKeeper:
     closed: bool
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.attention: object = STEPWISE
         self.uncached: NoCache | None = None
         """Handles with this cache need no attention, though a transaction is open."""
         self.open_transaction: OpenTransaction | None = None
         self._unsettled: list[Any] | None = None
-        self._ended = threading.Condition(self.lock)
+        self._ended: Condition | None = None
+        """Of other threads' transactions; there is one as soon as somebody waits."""
         self._awaits = AwaitWatch(self)
 
     def transaction(self) -> Transaction:
@@ -333,9 +334,9 @@ class TransactionKeeper:
         The caller holds the lock; it is given up while waiting.
         """
         state = self.open_transaction
-        me = threading.get_ident()
+        me = get_ident()
         while state is not None and state.thread != me:
-            self._ended.wait()
+            self.endings().wait()
             state = self.open_transaction
         if state is not None and state.left_at is not None:
             self.unwind(state.left_at, failed=True)
@@ -343,6 +344,19 @@ class TransactionKeeper:
         if state is not None:
             state.check_owner()
         return state
+
+    def endings(self) -> Condition:
+        """What tells those who wait that a transaction has ended. Caller: holds the lock."""
+        if self._ended is None:
+            from threading import Condition
+
+            self._ended = Condition(self.lock)
+        return self._ended
+
+    def tell_ended(self) -> None:
+        """Wake those who wait. Caller: holds the lock."""
+        if self._ended is not None:
+            self._ended.notify_all()
 
     def leave_to(self, thread: int, depth: int) -> None:
         """Let *thread* roll its transaction back to *depth*, when it next uses the pool.
@@ -357,7 +371,7 @@ class TransactionKeeper:
     def transaction_depth(self) -> int:
         """How many nested transactions this thread has open on this pool."""
         state = self.open_transaction
-        return state.depth if state is not None and state.thread == threading.get_ident() else 0
+        return state.depth if state is not None and state.thread == get_ident() else 0
 
     def doom(self) -> None:
         """The open transaction can only be rolled back. Caller: holds the lock."""
@@ -405,7 +419,7 @@ class TransactionKeeper:
     def task_inside(self) -> Any:
         """The task whose transaction is open in this thread, or None."""
         state = self.open_transaction
-        return state.task if state is not None and state.thread == threading.get_ident() else None
+        return state.task if state is not None and state.thread == get_ident() else None
 
     def unwind(self, depth: int, failed: bool = False) -> None:
         """Back to *depth* nested transactions, where an exception interrupted begin or an end.
@@ -414,7 +428,7 @@ class TransactionKeeper:
         """
         with self.lock:
             state = self.open_transaction
-            if state is not None and state.thread == threading.get_ident():
+            if state is not None and state.thread == get_ident():
                 if depth == 0:
                     self._end(lib.pmo_tx_abort)
                 elif state.depth > depth:
@@ -465,7 +479,7 @@ class TransactionKeeper:
         if state is None:
             self.raise_unless_usable()
             raise NoTransactionError("no transaction is open on this pool")
-        if state.thread != threading.get_ident():
+        if state.thread != get_ident():
             raise TransactionOwnerError("another thread has this pool's transaction open")
         if state.left_at:
             self.unwind(state.left_at, failed=True)
@@ -487,7 +501,7 @@ class TransactionKeeper:
                 lib.pmo_tx_abort(self.ctx)
             self.open_transaction = self.uncached = None
             _here.end.keeper = None
-            self._ended.notify_all()
+            self.tell_ended()
             self.settle_rest()
         return status
 
@@ -502,9 +516,11 @@ class TransactionKeeper:
         """The calling thread is about to end and has left a transaction open: roll it back."""
         with self.lock:
             state = self.open_transaction
-            if state is None or state.thread != threading.get_ident():
+            if state is None or state.thread != get_ident():
                 return
             self._end(lib.pmo_tx_abort)
+        import warnings
+
         # Not logged: a log record asks for the current thread, which threading has forgotten.
         warnings.warn(
             "a thread has ended with a transaction open, which was rolled back",

@@ -6,20 +6,21 @@ hands over, because only their ``_p_traverse`` and ``_p_substructures`` know wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
-
 from pmemobj._native import ffi, lib
 from pmemobj.errors import InvalidOidError, MissingClassError, TransactionError
-from pmemobj.progress import Progress
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeAlias
+
     from pmemobj.manager import MemoryManager
+    from pmemobj.progress import Progress
+
+    Damaged: TypeAlias = Callable[[str | None], object]
+    """Called with what is damaged; None: the core has noted it."""
 
 __all__ = ["ChangedError", "begin", "mark"]
-
-Damaged: TypeAlias = Callable[["str | None"], object]
-"""Called with what is damaged; None: the core has noted it."""
 
 BUDGET = 20_000
 AGAIN = 1

@@ -7,15 +7,15 @@ a class of another kind, is stood in for by a placeholder until it is defined.
 
 from __future__ import annotations
 
-import weakref
-from typing import TYPE_CHECKING, Any
-
 from pmemobj._native import failure, ffi, lib
 from pmemobj.codecs.references import NotFoundError, find
 from pmemobj.errors import PoolCorruptedError
+from pmemobj.light import WeakSet, proxy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pmemobj.objects import ObjectKeeper
 
@@ -30,7 +30,19 @@ _codes: dict[type, int] = {}
 _layouts: dict[type, int] = {}
 _kinds: dict[str, int] = {FOREIGN: lib.PMO_LAYOUT_FOREIGN}
 _placeholders: dict[str, Callable[[str], type]] = {}
-_tables: weakref.WeakSet[TypeTable] = weakref.WeakSet()
+_MODULES = {
+    "PersistentObject": "pmemobj.containers.object",
+    "PersistentSet": "pmemobj.containers.set",
+    "PersistentTuple": "pmemobj.containers.tuple",
+    FOREIGN: "pmemobj.containers.missing",
+}
+"""Kinds whose modules are imported when one is met, and what makes a FOREIGN placeholder."""
+
+_CODES_OF_KINDS = {
+    lib.PMO_TYPE_SET: "PersistentSet",
+    lib.PMO_TYPE_PTUPLE: "PersistentTuple",
+}
+_tables: WeakSet[TypeTable] = WeakSet()
 
 
 def register_builtin(
@@ -58,6 +70,11 @@ def register_builtin(
 def register_placeholder(kind: str, make: Callable[[str], type]) -> None:
     """Give what makes the class that stands in for a missing one of that kind."""
     _placeholders[kind] = make
+
+
+def _load_kind(kind: str | None) -> None:
+    if kind in _MODULES:
+        __import__(_MODULES[kind])
 
 
 def class_defined(cls: type) -> None:
@@ -95,7 +112,7 @@ class TypeTable:
     """The types of one pool."""
 
     def __init__(self, mm: ObjectKeeper) -> None:
-        self._mm = weakref.proxy(mm)
+        self._mm = proxy(mm)
         self._names: dict[int, tuple[int, str, str]] = {}
         self._by_name: dict[tuple[str, str], int] = {}
         self._resolved: dict[int, type] = {}
@@ -126,6 +143,8 @@ class TypeTable:
             name, base = rest.rsplit(" ", 1)
         except ValueError:
             raise PoolCorruptedError(f"type {code} has no name that can be read") from None
+        if base not in _kinds:
+            _load_kind(base)
         if _kinds.get(base) != layout or ":" not in name or "\0" in name:
             raise PoolCorruptedError(
                 f"type {code} is called {name!r}, of the kind {base!r} and layout {layout}, which "
@@ -185,6 +204,9 @@ class TypeTable:
         cls = _classes.get(code) or self._resolved.get(code)
         if cls is not None and code not in self._missing:
             return cls
+        if code in _CODES_OF_KINDS:
+            _load_kind(_CODES_OF_KINDS[code])
+            return _classes[code]
         if code not in self._names:
             self._load()
         if code not in self._names:
@@ -199,6 +221,8 @@ class TypeTable:
         if layout == lib.PMO_LAYOUT_FOREIGN:
             self.waiting.add(code)
         if cls is None:
+            if kind not in _placeholders:
+                _load_kind(kind)
             cls = self._resolved[code] = _placeholders[kind](name)
         reason = f"the class {name} is not defined" + ("" if self._mm.allow_pickle else _UNTRUSTED)
         if persistent:
@@ -237,4 +261,5 @@ class TypeTable:
         if code in self._names:
             return self._names[code][1]
         cls = _classes.get(code)
-        return cls.__name__ if cls is not None else f"type {code}"
+        known = _CODES_OF_KINDS.get(code, f"type {code}")
+        return known if cls is None else cls.__name__

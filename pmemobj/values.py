@@ -6,12 +6,7 @@ The part of a memory manager that the containers use; the documented one is mana
 from __future__ import annotations
 
 import marshal
-from array import array
-from collections.abc import Set
-from functools import partial
 from itertools import compress, repeat
-from operator import is_
-from typing import TYPE_CHECKING, Any
 
 from pmemobj import codecs, kinds
 from pmemobj._native import ffi, lib
@@ -22,12 +17,15 @@ from pmemobj.errors import (
     PoolCorruptedError,
     UnstorableError,
 )
+from pmemobj.light import array, operator, partial
 from pmemobj.objects import ObjectKeeper, allocate
 from pmemobj.staging import Staging, bind_batch, bind_keys
 from pmemobj.transaction import Transaction
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence, Set
+    from typing import Any
 
     from pmemobj.codecs import Encoded, EncodedKey
     from pmemobj.typetable import TypeTable
@@ -391,7 +389,7 @@ class ValueKeeper(ObjectKeeper):
         if self.types.waiting:
             return [self.resurrect_offset(offset) for offset in offsets]
         found = list(map(self.handles.get, offsets))
-        missing = list(compress(offsets, map(is_, found, repeat(None))))
+        missing = list(compress(offsets, map(operator.is_, found, repeat(None))))
         if missing:
             made = self._find_many(missing, inner)
             if len(missing) == len(found):

@@ -14,7 +14,7 @@ from ring_buffer import FloatRing, ObjectRing
 
 import pmemobj
 from pmemobj._native import ffi, lib
-from pmemobj.containers import MissingCustomObject
+from pmemobj.containers.missing import MissingCustomObject
 
 
 def test_float_ring_keeps_the_last_elements(pool: Any, reopen: Any) -> None:

@@ -17,6 +17,8 @@ from threads import Worker
 
 import pmemobj
 from pmemobj import PersistentDict, PersistentList, PersistentObject
+from pmemobj.containers.base import PlainObject
+from pmemobj.containers.object import MissingClassObject
 
 
 class Upper:
@@ -329,7 +331,7 @@ def test_plain_values_leave_the_pool(pool: Any, reopen: Any) -> None:
     copies = [pickle.loads(pickle.dumps(run)), copy.deepcopy(run), pmemobj.plain(run)]
     reopen(pool)
     for made in copies:
-        assert type(made) is pmemobj.containers.PlainObject
+        assert type(made) is PlainObject
         assert made.name == "a" and made.losses == [1, 2] and made.self is made
         assert type(made.losses) is list and "Run" in repr(made)
 
@@ -457,7 +459,7 @@ def test_a_missing_class_loses_nothing(pool: Any, reopen: Any, notebook: Any) ->
     pool = reopen(pool)
     assert "notebook_of_tests:Model" in pool.recovery.classes_missing
     model = pool.root["model"]
-    assert isinstance(model, pmemobj.containers.MissingClassObject)
+    assert isinstance(model, MissingClassObject)
     assert model.w == -2.5 and model.data == [-2.5] and model.friend.w == 1
     assert not hasattr(model, "norm") and not hasattr(model, "_v_ready")
     assert "missing class notebook_of_tests:Model" in repr(model) and "w=-2.5" in repr(model)

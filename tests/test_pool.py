@@ -22,7 +22,7 @@ from processes import NOBODY, PATIENCE, run, running
 from threads import together
 
 import pmemobj
-from pmemobj import poolfile
+from pmemobj import making, poolfile
 from pmemobj._native import ffi, lib
 
 MIB = 1024 * 1024
@@ -478,7 +478,7 @@ def test_a_root_block_of_nonsense(closed: Path) -> None:
 
 AS_NOBODY = """
     import os, sys
-    import pmemobj
+    import resource, pmemobj, pmemobj.making  # they may be out of reach later
     open("/proc/self/status", encoding="ascii").close()  # the codec may be out of reach later
     os.setgid(65534), os.setuid(65534)
     use, path = getattr(pmemobj, sys.argv[1]), sys.argv[2]
@@ -1020,8 +1020,8 @@ def test_a_crash_while_creating_leaves_nothing_there(path: Path) -> None:
     run(
         """
         import os, signal, sys, pmemobj
-        from pmemobj import poolfile
-        poolfile.publish = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+        from pmemobj import making
+        making.publish = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
         pmemobj.create(sys.argv[1])
         """,
         path,
@@ -1039,7 +1039,7 @@ def test_an_interrupted_creation_leaves_nothing(
     def interrupt(*names: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(poolfile, "publish", interrupt)
+    monkeypatch.setattr(making, "publish", interrupt)
     with pytest.raises(KeyboardInterrupt):
         pmemobj.create(path, elastic=elastic)
     assert list(path.parent.iterdir()) == []

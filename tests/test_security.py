@@ -14,7 +14,7 @@ import pytest
 from processes import NOBODY, run
 
 import pmemobj
-from pmemobj import poolfile
+from pmemobj import making, poolfile
 from pmemobj.codecs import GLOBAL, Missing, decode
 from pmemobj.codecs.references import encode_constant
 from pmemobj.codecs.wire import pack_text
@@ -274,14 +274,14 @@ def test_nobody_may_look_before_the_mode_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elastic: bool, mode: int, mask: int
 ) -> None:
     seen: list[int] = []
-    publish = poolfile.publish
+    publish = making.publish
 
     def look(draft: str, name: str, replace: bool = False) -> None:
         place = os.path.dirname(draft)
         seen.append(stat.S_IMODE(os.stat(place).st_mode))
         publish(draft, name, replace)
 
-    monkeypatch.setattr(poolfile, "publish", look)
+    monkeypatch.setattr(making, "publish", look)
     before = os.umask(mask)
     try:
         pmemobj.create(tmp_path / "a.pmem", mode=mode, elastic=elastic).close()

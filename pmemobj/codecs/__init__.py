@@ -14,7 +14,6 @@ from pmemobj.codecs.batches import (
     encode_batch,
     encode_key_batch,
 )
-from pmemobj.codecs.equals import equal_leaf
 from pmemobj.codecs.keys import DERIVED_KEYS, EncodedKey, canonical, encode_key
 from pmemobj.codecs.leaves import SIMPLE
 from pmemobj.codecs.missing import Missing
@@ -98,6 +97,13 @@ __all__ = [
     "equal_leaf",
     "not_a_leaf",
 ]
+
+
+def equal_leaf(value: object) -> object | None:
+    """See equals.equal_leaf; numbers is imported at the first call."""
+    from pmemobj.codecs import equals
+
+    return equals.equal_leaf(value)
 
 
 def encode_pickle(value: object) -> Encoded:

@@ -6,7 +6,6 @@ Lists of one type (int, float, str, bytes) take no Python step per element where
 from __future__ import annotations
 
 import marshal
-from array import array
 
 from pmemobj._native import ffi, lib
 from pmemobj.codecs.keys import encode_key
@@ -15,6 +14,7 @@ from pmemobj.codecs.registry import ENCODERS
 from pmemobj.codecs.tags import BYTES, FIRST_PAYLOAD_TAG, FLOAT, INT, NONE, REF, STR
 from pmemobj.codecs.values import CONSTANTS, decode, encode
 from pmemobj.errors import PoolCorruptedError, UnstorableError
+from pmemobj.light import array
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

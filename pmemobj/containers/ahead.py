@@ -7,8 +7,11 @@ read ahead is a Watched, and every change adds to that count before it enters th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
 
 __all__ = ["Ahead", "Watched"]
 

@@ -23,18 +23,21 @@ change adds to it before it enters the core, with the lock or with the claim of 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from pmemobj._native import ffi, lib
 from pmemobj.codecs import decode_batch
 from pmemobj.containers.ahead import Ahead, Watched
 from pmemobj.errors import DetachedObjectError, MissingAttributeError, MissingClassError
 from pmemobj.kinds import FRESH, cacheable
+from pmemobj.light import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, ClassVar, NoReturn
+
     from pmemobj.manager import MemoryManager
     from pmemobj.transaction import NoCache
 

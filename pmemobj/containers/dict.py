@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
-from threading import get_ident
-from types import GenericAlias
-from typing import Any, ClassVar, NoReturn
 
 from pmemobj._native import lib
 from pmemobj.codecs import SIMPLE
@@ -29,7 +25,13 @@ from pmemobj.containers.views import (
 )
 from pmemobj.errors import DetachedObjectError
 from pmemobj.kinds import cacheable
+from pmemobj.light import GenericAlias, Mapping, MutableMapping, get_ident
 from pmemobj.typetable import register_builtin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, ClassVar, NoReturn
 
 _set_int = lib.pmo_table_set_int
 _set_str = lib.pmo_table_set_str

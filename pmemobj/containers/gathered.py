@@ -18,16 +18,17 @@ counted, and whoever looks at the count to read on makes the manager attend.
 
 from __future__ import annotations
 
-from threading import get_ident
-from typing import TYPE_CHECKING, Any
-
 from pmemobj._native import ffi, lib
 from pmemobj.codecs import encode_batch, encode_key_batch
 from pmemobj.containers.base import Stored
+from pmemobj.light import get_ident
 from pmemobj.staging import bind_batch, bind_keys
 from pmemobj.transaction import Gathering
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pmemobj.transaction import TransactionKeeper
 
 __all__ = ["LEAST", "MOST", "GatheredPairs", "gather"]

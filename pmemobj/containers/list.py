@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-from array import array
-from collections.abc import Callable, Iterable, MutableSequence
-from types import GenericAlias
-from typing import Any, ClassVar
-
 from pmemobj._native import lib
 from pmemobj.codecs import SIMPLE
 from pmemobj.containers.base import (
@@ -26,7 +20,13 @@ from pmemobj.containers.sequence import (
     size_index,
     whole,
 )
+from pmemobj.light import GenericAlias, MutableSequence, array, operator
 from pmemobj.typetable import register_builtin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, ClassVar
 
 __all__ = ["PersistentList"]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pmemobj.containers.base import missing_attribute
 from pmemobj.errors import MissingClassError
 from pmemobj.typetable import FOREIGN, register_placeholder
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, ClassVar, NoReturn
 
     from pmemobj.manager import MemoryManager
 

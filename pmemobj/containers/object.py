@@ -6,10 +6,6 @@ serves what was read before; attributes.py sees to it that the pool is asked for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from pmemobj._native import lib
 from pmemobj.codecs import SIMPLE, STR
 from pmemobj.codecs.leaves import encode_str
@@ -34,9 +30,14 @@ from pmemobj.containers.represent import represent
 from pmemobj.containers.table import put_simple
 from pmemobj.errors import InvalidTypeError, PmemobjError
 from pmemobj.kinds import cacheable
+from pmemobj.light import suppress
 from pmemobj.typetable import register_builtin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, ClassVar
+
     from pmemobj.manager import MemoryManager
     from pmemobj.transaction import NoCache
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
 from pmemobj.containers.base import CLASS_DEFINED, Stored
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
     from pmemobj.manager import MemoryManager
 
 __all__ = ["Persistent"]

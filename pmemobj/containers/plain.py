@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable
-from typing import Any
 
 from pmemobj._native import ffi, lib
 from pmemobj.containers.base import BATCH, MISSING, Stored
 from pmemobj.errors import UnstorableError
 from pmemobj.kinds import LIBRARIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["plain"]
 

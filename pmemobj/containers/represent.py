@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
-from typing import Any
-
 from pmemobj.errors import (
     AbortedObjectError,
     DetachedObjectError,
     PoolClosedError,
     PoolForkedError,
 )
+from pmemobj.light import thread_local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "represent"]
 
@@ -27,7 +29,7 @@ _GONE = {
 }
 
 
-class _State(threading.local):
+class _State(thread_local):
     def __init__(self) -> None:
         self.active: dict[int, None] = {}
         self.room = 0

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import chain
-from typing import Any, ClassVar
 
 from pmemobj._native import ffi, lib
 from pmemobj.containers.base import (
@@ -23,6 +20,12 @@ from pmemobj.containers.base import (
     same_value,
 )
 from pmemobj.containers.represent import represent
+from pmemobj.light import operator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+    from typing import Any, ClassVar
 
 __all__ = ["StoredSequence"]
 
@@ -165,7 +168,8 @@ class StoredSequence(Stored):
         return chain.from_iterable(self._p_runs(place, stop))
 
     def _p_runs(self, place: int, stop: int) -> Iterator[Iterator[Any]]:
-        limit, inner = FIRST_READ, frozenset[Any]()
+        limit = FIRST_READ
+        inner: frozenset[Any] = frozenset()
         while place < stop:
             with self._p_mm.lock:
                 moves = self._p_moves

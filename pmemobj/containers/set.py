@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableSet, Set
-from types import GenericAlias
-from typing import Any, ClassVar
-
 from pmemobj._native import ffi, lib
 from pmemobj.codecs import NONE
 from pmemobj.containers.algebra import SetAlgebra, listed
 from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import StoredTable
+from pmemobj.light import GenericAlias, MutableSet, Set
 from pmemobj.typetable import register_builtin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, ClassVar
 
 __all__ = ["PersistentSet"]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pmemobj._native import ffi, lib
 from pmemobj.codecs import SIMPLE, STR, Encoded, encode_key_batch
@@ -23,9 +21,14 @@ from pmemobj.containers.base import (
     capture,
 )
 from pmemobj.errors import UnstorableError
+from pmemobj.light import NamedTuple
 from pmemobj.staging import bind_keys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, ClassVar
+
     from pmemobj.manager import MemoryManager
 
 __all__ = ["BRIEF", "CACHED_KEYS", "EncodedKey", "Page", "StoredTable", "put_simple"]

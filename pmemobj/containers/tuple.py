@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from types import GenericAlias
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from pmemobj._native import lib
 from pmemobj.containers.base import MISSING, guard_attributes, make_placeholder
 from pmemobj.containers.sequence import StoredSequence, whole
+from pmemobj.light import GenericAlias, Sequence
 from pmemobj.typetable import register_builtin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, ClassVar
+
     from pmemobj.manager import MemoryManager
 
 __all__ = ["PersistentTuple"]

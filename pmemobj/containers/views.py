@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
-from types import MappingProxyType
-from typing import Any, ClassVar, NoReturn
-
 from pmemobj.containers.algebra import SetAlgebra
 from pmemobj.containers.base import MISSING, same_value
 from pmemobj.containers.represent import represent
+from pmemobj.light import ItemsView, KeysView, MappingProxyType, ValuesView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, ClassVar, NoReturn
 
 __all__ = ["PersistentDictItems", "PersistentDictKeys", "PersistentDictValues"]
 

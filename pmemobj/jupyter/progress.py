@@ -6,10 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmemobj.jupyter.configuration import PmemMagics
-from pmemobj.progress import COPY, Progress
+from pmemobj.progress import COPY
+
+if TYPE_CHECKING:
+    from pmemobj.progress import Progress
 
 __all__ = ["Bars"]
 

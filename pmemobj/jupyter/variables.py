@@ -13,7 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from pmemobj.containers import plain
+from pmemobj.containers.plain import plain
 from pmemobj.display.summary import Fact, Summary, count
 from pmemobj.errors import ForeignObjectError, UnstorableError
 from pmemobj.jupyter.session import SESSION, Opened
