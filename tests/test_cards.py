@@ -127,12 +127,14 @@ def test_a_frame_s_card(pool: Any) -> None:
 
 @pytest.mark.parametrize("mapped", [True, False])
 def test_zero_copy_is_what_lies_in_the_pool(
-    pool: Any, monkeypatch: pytest.MonkeyPatch, mapped: bool
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, mapped: bool
 ) -> None:
     pd = pytest.importorskip("pandas")
     pa = pytest.importorskip("pyarrow")
-    rows = 140_000
+    rows = 300_000
     monkeypatch.setattr("pmemobj.raws.MAPPED", 1 << 20 if mapped else 1 << 40)
+    pool = pmemobj.create(tmp_path / "p.pmem", 64 << 20)
+    pool.root = {}
     pool.root["df"] = pd.DataFrame(
         {
             "n": np.arange(rows),
@@ -149,12 +151,13 @@ def test_zero_copy_is_what_lies_in_the_pool(
     for row in variables(pool.mm).table.rows:
         card = row.cells[-1].nested
         cards[text_of(row.cells[0])] = {name: read for name, _, _, read in rows_of(card.tables[0])}
+    pool.close()
     one = "zero-copy" if mapped else "a copy"
     assert cards["df"] == {
         "n": one,
         "when": one,
         "nullable": one,
-        "kind": "a copy",  # 140 KB
+        "kind": "a copy",  # 300 KB
         "text": one,
         "objects": "a copy",
     }

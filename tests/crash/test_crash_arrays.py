@@ -238,6 +238,54 @@ def change_plainly(path: Path, change: Callable[[Any], None], root: dict[str, An
     root.update(plain)
 
 
+def test_a_killed_process_leaves_whole_frames(tmp_path: Path) -> None:
+    """Every column is filled with the number of its round."""
+    pandas = pytest.importorskip("pandas")
+    rows = 1 << 17
+    texts = pandas.Categorical.from_codes(np.zeros(rows, "i1"), ["x"])
+
+    def frame(number: int) -> Any:
+        return pandas.DataFrame(
+            {"i": np.full(rows, number), "f": np.full(rows, float(number)), "c": texts}
+        )
+
+    path = tmp_path / "killed.pmem"
+    with pmemobj.create(path, 64 << 20) as pool:
+        pool.root = {"df": frame(0), "other": frame(0), "number": 0}
+
+    def work(report: Callable[[bytes, int], None]) -> None:
+        pool = pmemobj.open(path)
+        number = pool.root["number"]
+        while True:
+            number += 1
+            report(BEGINS, number)
+            with pool.transaction():
+                pool.root["df"] = frame(number)
+                pool.root["other"] = pool.root["df"]  # the same buffers
+                pool.root["number"] = number
+            report(DONE, number)
+
+    instants = random.Random(6)
+    number = 0
+    for _ in range(40 if LONG else 12):
+        victim = Victim(work)
+        victim.wait_for_report()
+        time.sleep(instants.uniform(0, 0.05))
+        killed, reports = victim.kill()
+        assert killed
+        begun = max((at for kind, at in reports if kind == BEGINS), default=number + 1)
+        done = max((at for kind, at in reports if kind == DONE), default=number)
+        with pmemobj.open(path) as pool:
+            number = pool.root["number"]
+            assert done <= number <= begun
+            assert pool.root["df"].equals(frame(number))
+            assert pool.root["other"].equals(frame(number))
+            report = pool.check()
+            assert report.ok
+            assert report.garbage == 0
+    assert number > 4
+
+
 def test_a_killed_process_leaves_whole_arrays(tmp_path: Path) -> None:
     """Each write fills arrays of 1 MiB with one number: a torn one would hold two."""
     path = tmp_path / "killed.pmem"
