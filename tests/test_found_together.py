@@ -14,6 +14,7 @@ import pytest
 import pmemobj
 from pmemobj import values
 from pmemobj._native import ffi, lib
+from pmemobj.handles import HandleTable
 
 Pool = pmemobj.PersistentObjectPool
 MANY = 300
@@ -160,6 +161,33 @@ def test_classes_and_values_among_the_elements(tmp_path: Path) -> None:
                 assert found[i + 2] == {1}
                 assert found[i + 3] == (1, [2])
                 assert found[i + 4 : i + 6] == [5, "x"]
+
+
+def test_a_handle_that_came_first_stays_and_a_dead_one_is_followed() -> None:
+    class Handle:
+        pass
+
+    table = HandleTable()
+    first, second, other = Handle(), Handle(), Handle()
+    table.add(16, first)
+    assert table.add_many([16, 32], [second, other]) == [16]
+    assert table.get(16) is first
+    assert table.get(32) is other
+    del second
+    assert table.take_dead() == []  # its object was pinned for the first one
+    del first
+    third = Handle()
+    assert table.add_many([16], [third]) == []
+    assert table.take_dead() == [16]
+    assert table.get(16) is third
+    del other
+    assert table.take_dead() == [32]
+    assert len(table) == 1
+    fourth = Handle()
+    del third
+    table.add_many([16], [fourth])
+    assert table.remove(16) == [fourth]
+    assert table.take_dead() == []  # the object, and its pins, are gone
 
 
 def test_an_offset_that_makes_no_sense_leaves_no_pin(records: Any) -> None:
