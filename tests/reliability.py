@@ -103,7 +103,8 @@ ROWS = [
     Row(
         "damaged pools, opened, walked, checked, changed, collected",
         ("test_damage*",),
-        "{damaged:,} pools",
+        "{damaged:,} pools; in {moved:,} of them sound bytes lay where others belong, and "
+        "{misled:,} of these gave what is stored elsewhere, which is not promised to be found",
         "a crash, a hang, wrong data",
     ),
 ]

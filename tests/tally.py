@@ -25,6 +25,8 @@ class Tally:
     histories: int = 0
     steps: int = 0
     damaged: int = 0
+    moved: int = 0
+    misled: int = 0
     elements: int = 0
 
     def numbers(self) -> dict[str, int]:

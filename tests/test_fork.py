@@ -313,7 +313,10 @@ WORKERS = """
 """
 
 
-@pytest.mark.parametrize(("method", "error"), [("fork", "PoolForkedError"), ("spawn", "NameError")])
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [("fork", "PoolForkedError"), ("spawn", "NameError"), ("forkserver", "NameError")],
+)
 def test_multiprocessing(tmp_path: Path, method: str, error: str) -> None:
     from textwrap import dedent
 
@@ -349,12 +352,14 @@ def test_a_dropped_pools_objects_are_closed_in_the_child(tmp_path: Path) -> None
 
 
 def test_a_killed_child_changes_nothing(filled: Pool) -> None:
-    with running(
-        "import time\nprint('up', flush=True)\ntime.sleep(60)"
-    ):  # a process that has nothing to do with it
-        child = os.fork()
-        if child == 0:
+    before = pmemobj.plain(filled.root)
+    child = os.fork()
+    if child == 0:
+        try:
+            filled.root["list"].append(4)
+        finally:
             os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+    os.waitpid(child, 0)
+    assert filled.root == before
     filled.root["list"].append(3)
     assert filled.check().ok

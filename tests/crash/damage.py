@@ -213,12 +213,16 @@ def collect(pool: Any, wanted: Any, number: int) -> str:
 
 
 def change(pool: Any, wanted: Any, number: int) -> str:
+    model = pmemobj.plain(pool.root)
     for more in range(20):
-        random_work.Operation(number + more).on_pool(pool)
-    pool.root["many"].clear()
-    del pool.root["long"]
+        operation = random_work.Operation(number + more)
+        operation.on_pool(pool)
+        operation.on_plain(model)
+    for root in (pool.root, model):
+        root["many"].clear()
+        del root["long"]
     pool.gc()
-    return RIGHT
+    return look(pool, canonical(model), number)
 
 
 def child(connection: Connection, path: Path, wanted: Any) -> None:
@@ -240,11 +244,22 @@ def child(connection: Connection, path: Path, wanted: Any) -> None:
 
 @dataclass
 class Toll:
-    """What came of the damaged pools."""
+    """What came of the damaged pools.
+
+    Attributes:
+        tried: how many there were.
+        right: gave what was stored.
+        told: gave an error.
+        moved: had sound bytes where others belong.
+        misled: of these, gave what had been stored elsewhere.
+        bad: descriptions of those that gave anything else.
+    """
 
     tried: int = 0
     right: int = 0
     told: int = 0
+    moved: int = 0
+    misled: int = 0
     bad: list[str] = field(default_factory=list)
 
 
@@ -308,10 +323,13 @@ def try_damages(directory: Path, numbers: Iterator[int] | range, clean: bool) ->
         path.write_bytes(after)
         outcome, why = children.use(number)
         toll.tried += 1
+        toll.moved += moved
         if outcome == RIGHT:
             toll.right += 1
-        elif outcome == TOLD or (outcome == WRONG and moved):
+        elif outcome == TOLD:
             toll.told += 1
+        elif outcome == WRONG and moved:
+            toll.misled += 1
         else:
             toll.bad.append(f"{number} ({told}): {outcome} {why}")
     children.end()
