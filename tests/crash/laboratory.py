@@ -29,7 +29,7 @@ from typing import Any
 from tally import TALLY
 
 import pmemobj
-import pmemobj.pool as recovering
+import pmemobj.collector as recovering
 from pmemobj._native import ffi, lib
 from pmemobj.containers.base import PlainObject, Stored
 

@@ -270,6 +270,7 @@ def test_a_process_killed_while_it_creates_leaves_nothing_or_a_pool(
         _, reports = victim.kill()
         there = path.exists()
         outcomes[there] += 1
+        longest *= 0.9 if there else 1.1  # a machine with other work may need much longer
         if there:
             with pmemobj.open(path) as pool:
                 assert inspect(pool) == canonical(None)
