@@ -110,7 +110,7 @@ def several_writes(root: Any) -> None:
 def a_large_write(root: Any) -> None:
     """More than the journal keeps a block for."""
     with root._p_mm.transaction():
-        for place in range(0, 3000, 60):
+        for place in range(0, 3000, 500):
             root["a"][place] = -1
         root["grid"] *= 2
 
