@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
+from processes import environment
 
 import pmemobj
 from pmemobj.cli import main
@@ -123,3 +128,40 @@ def test_snapshot_and_restore(path, tmp_path, capsys):
     assert main(["restore", str(copy), str(path), "--overwrite"]) == 0
     with pmemobj.open(path) as pool:
         assert pool.root["name"] == "a pool"
+
+
+# ---- in a process ----
+
+
+def told_by(*words: object, out: int | None = subprocess.PIPE) -> tuple[int, str, str]:
+    """Exit status, output and errors of the command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pmemobj", *map(str, words)],
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    return done.returncode, done.stdout or "", done.stderr
+
+
+def test_the_version():
+    assert told_by("--version") == (0, f"pmemobj {pmemobj.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["info", "ls", "check"])
+def test_output_that_nobody_reads(path, command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    status, _, errors = told_by(command, path, out=writing)
+    os.close(writing)
+    assert (status, errors) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("command", ["info", "ls", "check"])
+def test_output_to_a_full_disk(path, command):
+    full = os.open("/dev/full", os.O_WRONLY)
+    status, _, errors = told_by(command, path, out=full)
+    os.close(full)
+    assert (status, errors) == (2, f"pmemobj {command}: No space left on device\n")
