@@ -70,15 +70,18 @@ with ws.transaction():
         [(f"2026-01-01T10:00:{n % 60:02}", n / 3, n, b"ab", (1, 2, 3)) for n in range(200)],
         [("when", "M8[us]"), ("level", "f4"), ("count", "i8"), ("tag", "S4"), ("rgb", "u1", 3)],
     )
-    names = ["Ann", "Bob", "Carla of the long name"] * 1000
-    hours = pd.date_range("2026-01-01", periods=3000, freq="h", name="hour")
+    rows, few = 150_000, 3000
+    names = ["Ann", "Bob", "Carla of the long name"] * 50_000
+    hours = pd.date_range("2026-01-01", periods=rows, freq="h", name="hour")
     orders = pd.DataFrame(
-        {"customer": names, "amount": random.random(3000) * 99, "mixed": [1, "a", None] * 1000}
-        | {f"more {n}": random.random(3000) for n in range(3)},
+        {"customer": names, "amount": random.random(rows) * 99, "mixed": [1, "a", None] * 50_000}
+        | {f"more {n}": random.random(rows).astype(f"f{2 ** n * 2}") for n in range(3)},
         index=hours,
     )
-    stock = pl.DataFrame({"item": names, "left": range(3000), "hour": hours.to_numpy()})
-    table = pa.table({"item": pa.array(names).dictionary_encode(), "left": range(3000)})
+    stock = pl.DataFrame(
+        {"item": names[:few], "left": range(few), "hour": hours[:few].to_numpy()}
+    )
+    table = pa.table({"item": pa.array(names[:few]).dictionary_encode(), "left": range(few)})
     ridge = Ridge(0.5).fit(random.random((300, 100)), random.random(300))
     ws.large = {"scan": ws.scan, "orders": orders, "stock": stock, "table": table, "ridge": ridge}
     ws.study = {"orders": orders, "ridge": ridge}
