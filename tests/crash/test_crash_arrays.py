@@ -238,6 +238,44 @@ def change_plainly(path: Path, change: Callable[[Any], None], root: dict[str, An
     root.update(plain)
 
 
+def kill_at_work(
+    path: Path,
+    work: Callable[[Any, int], None],
+    sound: Callable[[Any, int], bool],
+) -> None:
+    """Kill processes that commit round after round; *sound*: is the root that of this round?"""
+
+    def commit(report: Callable[[bytes, int], None]) -> None:
+        pool = pmemobj.open(path)
+        number = pool.root["number"]
+        while True:
+            number += 1
+            report(BEGINS, number)
+            with pool.transaction():
+                work(pool.root, number)
+                pool.root["number"] = number
+            report(DONE, number)
+
+    instants = random.Random(5)
+    number = 0
+    for _ in range(40 if LONG else 12):
+        victim = Victim(commit)
+        victim.wait_for_report()
+        time.sleep(instants.uniform(0, 0.05))
+        killed, reports = victim.kill()
+        assert killed
+        begun = max((at for kind, at in reports if kind == BEGINS), default=number + 1)
+        done = max((at for kind, at in reports if kind == DONE), default=number)
+        with pmemobj.open(path) as pool:
+            number = pool.root["number"]
+            assert done <= number <= begun
+            assert sound(pool.root, number)
+            report = pool.check()
+            assert report.ok
+            assert report.garbage == 0
+    assert number > 4
+
+
 def test_a_killed_process_leaves_whole_frames(tmp_path: Path) -> None:
     """Every column is filled with the number of its round."""
     pandas = pytest.importorskip("pandas")
@@ -253,37 +291,14 @@ def test_a_killed_process_leaves_whole_frames(tmp_path: Path) -> None:
     with pmemobj.create(path, 64 << 20) as pool:
         pool.root = {"df": frame(0), "other": frame(0), "number": 0}
 
-    def work(report: Callable[[bytes, int], None]) -> None:
-        pool = pmemobj.open(path)
-        number = pool.root["number"]
-        while True:
-            number += 1
-            report(BEGINS, number)
-            with pool.transaction():
-                pool.root["df"] = frame(number)
-                pool.root["other"] = pool.root["df"]  # the same buffers
-                pool.root["number"] = number
-            report(DONE, number)
+    def work(root: Any, number: int) -> None:
+        root["df"] = frame(number)
+        root["other"] = root["df"]  # the same buffers
 
-    instants = random.Random(6)
-    number = 0
-    for _ in range(40 if LONG else 12):
-        victim = Victim(work)
-        victim.wait_for_report()
-        time.sleep(instants.uniform(0, 0.05))
-        killed, reports = victim.kill()
-        assert killed
-        begun = max((at for kind, at in reports if kind == BEGINS), default=number + 1)
-        done = max((at for kind, at in reports if kind == DONE), default=number)
-        with pmemobj.open(path) as pool:
-            number = pool.root["number"]
-            assert done <= number <= begun
-            assert pool.root["df"].equals(frame(number))
-            assert pool.root["other"].equals(frame(number))
-            report = pool.check()
-            assert report.ok
-            assert report.garbage == 0
-    assert number > 4
+    def sound(root: Any, number: int) -> bool:
+        return all(root[name].equals(frame(number)) for name in ("df", "other"))
+
+    kill_at_work(path, work, sound)
 
 
 def test_a_killed_process_leaves_whole_arrays(tmp_path: Path) -> None:
@@ -292,39 +307,16 @@ def test_a_killed_process_leaves_whole_arrays(tmp_path: Path) -> None:
     with pmemobj.create(path, 64 << 20) as pool:
         pool.root = {"a": np.zeros(1 << 17), "b": np.zeros(1 << 17), "number": 0}
 
-    def work(report: Callable[[bytes, int], None]) -> None:
-        pool = pmemobj.open(path)
-        number = pool.root["number"]
-        while True:
-            number += 1
-            report(BEGINS, number)
-            with pool.transaction():
-                if number % 3:
-                    pool.root["a"][:] = number
-                    pool.root["b"][::2] = number
-                    pool.root["b"][1::2] = number
-                else:
-                    pool.root["a"] = np.full(1 << 17, float(number))
-                    pool.root["b"] += number - pool.root["b"][0]
-                pool.root["number"] = number
-            report(DONE, number)
+    def work(root: Any, number: int) -> None:
+        if number % 3:
+            root["a"][:] = number
+            root["b"][::2] = number
+            root["b"][1::2] = number
+        else:
+            root["a"] = np.full(1 << 17, float(number))
+            root["b"] += number - root["b"][0]
 
-    instants = random.Random(5)
-    number = 0
-    for _ in range(40 if LONG else 12):
-        victim = Victim(work)
-        victim.wait_for_report()
-        time.sleep(instants.uniform(0, 0.05))
-        killed, reports = victim.kill()
-        assert killed
-        begun = max((at for kind, at in reports if kind == BEGINS), default=number + 1)
-        done = max((at for kind, at in reports if kind == DONE), default=number)
-        with pmemobj.open(path) as pool:
-            number = pool.root["number"]
-            assert done <= number <= begun
-            assert (pool.root["a"] == number).all()
-            assert (pool.root["b"] == number).all()
-            report = pool.check()
-            assert report.ok
-            assert report.garbage == 0
-    assert number > 4
+    def sound(root: Any, number: int) -> bool:
+        return all((root[name] == number).all() for name in ("a", "b"))
+
+    kill_at_work(path, work, sound)
