@@ -114,7 +114,8 @@ else:
             self._refs.clear()
 
         def __iter__(self) -> Any:
-            return (item for ref in tuple(self._refs) if (item := ref()) is not None)
+            # Not a tuple: making one may collect garbage while it goes over the dict.
+            return (item for ref in list(self._refs) if (item := ref()) is not None)
 
     class _NamedTupleType(type):
         def __new__(mcls, name, bases, namespace):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 PACKAGE = Path(__file__).parent.parent
 NOBODY = 65534
+SANITIZED = hasattr(ctypes.CDLL(None), "__asan_init")  # as './dev sanitize' runs the tests
 PATIENCE = 60.0  # seconds that a process may live, many times what anything here takes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from processes import run
 
 import pmemobj
 
+CORE = sys.modules["pmemobj._core"].__file__
 HEAVY = {
     "IPython", "asyncio", "collections", "concurrent", "contextlib", "ctypes", "dataclasses",
     "datetime", "decimal", "email", "enum", "fractions", "functools", "html", "importlib",
@@ -21,7 +23,15 @@ HEAVY = {
 
 def modules_after(statement: str) -> set[str]:
     program = f"""
-import sys
+import sys, _frozen_importlib_external as importing
+
+class Core:
+    def find_spec(name, *where):
+        if name == "pmemobj._core":
+            return importing.spec_from_file_location(name, {CORE!r})
+
+# What finds an installation that is used in place imports much itself.
+sys.meta_path = [finder for finder in sys.meta_path if isinstance(finder, type)] + [Core]
 for name in {sorted(HEAVY)!r}:  # what the environment has loaded at its start
     sys.modules.pop(name, None)
 before = set(sys.modules)

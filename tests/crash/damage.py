@@ -8,7 +8,6 @@ bound is a crash; content that differs from what was stored is silently wrong.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import random
@@ -25,6 +24,7 @@ from typing import Any
 
 import random_work
 from laboratory import canonical
+from processes import SANITIZED
 
 import pmemobj
 
@@ -227,7 +227,7 @@ def change(pool: Any, wanted: Any, number: int) -> str:
 
 def child(connection: Connection, path: Path, wanted: Any) -> None:
     """Use one pool after the other; each is told before and after."""
-    if not hasattr(ctypes.CDLL(None), "__asan_init"):  # its shadow takes terabytes of addresses
+    if not SANITIZED:  # a sanitizer's shadow takes terabytes of addresses
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     quiet = os.open(os.devnull, os.O_WRONLY)

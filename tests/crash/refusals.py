@@ -25,11 +25,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from processes import SANITIZED
+
 import pmemobj
 
 FOREVER = (1 << 63) - 1
 SECONDS = 60
-DEATHS = (-signal.SIGABRT, -signal.SIGSEGV)
+DEATHS = (-signal.SIGABRT, 1 if SANITIZED else -signal.SIGSEGV)
 DIED = "the process died"
 BEFORE = {"list": [1, "a string that is too long for a cell"], "dict": {"a": 1}}
 LATER = "made when the disk worked again"
