@@ -15,15 +15,15 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-PACKAGE = Path(__file__).parent.parent
+HERE = Path(__file__).parent
 NOBODY = 65534
 SANITIZED = hasattr(ctypes.CDLL(None), "__asan_init")  # as './dev sanitize' runs the tests
 PATIENCE = 60.0  # seconds that a process may live, many times what anything here takes
 
 
 def environment() -> dict[str, str]:
-    """This process's, with the package importable."""
-    paths = [str(PACKAGE), os.environ.get("PYTHONPATH", "")]
+    """This process's, with the package and the tests' own modules importable."""
+    paths = [str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
