@@ -95,6 +95,7 @@ def _advice(value: Any) -> str:
 
 
 _LOOKS = 4000
+_SORTED = 1000  # elements from which on a set is not left to marshal, which sorts every one
 _STREAMED = frozenset((str, int, float, bool, type(None), list, dict, set))
 _STREAM_VERSION = 4  # of marshal: csrc/graph.c reads this one
 
@@ -144,13 +145,16 @@ class _Node:
 def _looks_common(nodes: list[_Node]) -> bool:
     """Are the first some thousand values what a stream can have?
 
-    marshal would copy whatever has a buffer, arrays and long bytes, which are then refused.
+    marshal would copy whatever has a buffer, arrays and long bytes, which are then refused, and
+    sort a large set.
     """
     left = _LOOKS
     work = [node.source for node in nodes[:_LOOKS]]
     try:
         while work and left > 0:
             source = work.pop()
+            if isinstance(source, (set, frozenset)) and len(source) >= _SORTED:
+                return False
             values = source.values() if isinstance(source, dict) else source
             looked = list(islice(values, left // 2 + 1))  # and keep some for those inside
             left -= len(looked) + 1

@@ -254,3 +254,25 @@ def test_large_buffers_are_not_copied_to_find_out(pool: Any, monkeypatch: Any) -
     assert pool.root["value"][9000] == [large]
     pool.root["value"] = [1]
     assert streams[-1] == [[1]]
+
+
+@pytest.mark.parametrize("place", [lambda s: s, lambda s: [1, {"deep": s}]], ids=["top", "deep"])
+def test_a_large_set_is_not_sorted_to_be_stored(pool: Any, monkeypatch: Any, place: Any) -> None:
+    """marshal orders a set's elements by the bytes that it writes for them."""
+    written = []
+
+    def dumps(value: Any, version: int) -> bytes:
+        written.append(value)
+        return original(value, version)
+
+    original = marshal.dumps
+    monkeypatch.setattr(marshal, "dumps", dumps)
+    elements = {f"element {i}" for i in range(2000)} | {(1, 2), None, 3.5, frozenset({1})}
+    pool.root = place(elements)
+    assert plain(pool.root) == place(elements)
+    assert not [value for value in written if str(value).count("element") > 1]
+
+    large = {*range(2000), SimpleNamespace}
+    with pytest.raises(UnstorableError, match="as a key, object cannot be stored"):
+        pool.root = place({*large, object()})
+    assert plain(pool.root) == place(elements)
