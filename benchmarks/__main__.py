@@ -55,7 +55,7 @@ def main() -> int:
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
     if chosen.list:
         for group in GROUPS:
-            print(f"{group.name:<16}{group.title}")
+            print(f"{group.name:<20}{group.title}")
         return 0
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # starting up is measured as users have it
     if chosen.quick:
@@ -70,7 +70,8 @@ def main() -> int:
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_text(json.dumps(tables.record(found, chosen.rounds), indent=1) + "\n")
     if chosen.page is not None:
-        tables.put_on_page(chosen.page, [f"{heading}.", "", *tables.markdown(found)])
+        both = [*tables.markdown(found), "", *tables.growth(found)]
+        tables.put_on_page(chosen.page, [f"{heading}.", "", *both])
     if chosen.chart is not None:
         tables.chart(found, chosen.chart)
     print(f"every figure: {chosen.json}")

@@ -6,6 +6,7 @@ from functools import partial
 
 from benchmarks import limits
 from benchmarks.arrays import LARGE, MIB, SIZE, run_array
+from benchmarks.growth import ITERATED, SIZES, run_growth, run_memory
 from benchmarks.harness import BYTES, Contender, Group, Role
 from benchmarks.measures import run_measure
 from benchmarks.stores import CRASH, POWER, installed, store_class
@@ -182,6 +183,7 @@ BUILDING = (
         2.0,
         1.2,
     ),
+    against("build-set", "build a set of 1M strings", ("pickle",), 2.0, 1.2),
     against(
         "build-records",
         "convert 100,000 nested records",
@@ -282,6 +284,43 @@ SPACE = tuple(
         ("pair", "dict item, str -> float"),
         ("record", "nested record"),
     )
+)
+
+GROWTH = tuple(
+    Group(
+        f"growth-{name}",
+        title,
+        tuple(
+            Contender(
+                f"{who}, {size:,} elements", partial(run_growth, name, size, store), role, "", size
+            )
+            for store, who, role in (
+                ("pmemobj", "pmemobj", Role.OURS),
+                ("memory", "in memory", Role.ASIDE),
+            )
+            for size in SIZES
+        ),
+        quick=False,
+    )
+    for name, title in (
+        ("append", "l.append(int)"),
+        ("insert", "d[key] = int, a new key"),
+        ("get", "d[key], none read before"),
+        ("delete", "del d[key]"),
+        ("add", "s.add(str)"),
+    )
+)
+
+ITERATING = tuple(
+    Group(
+        f"iterate-memory-{kind}",
+        f"memory that the first pass over {title} of {ITERATED:,} needs",
+        (Contender("pmemobj", partial(run_memory, kind), Role.OURS),),
+        limit=MIB,
+        unit=BYTES,
+        quick=False,
+    )
+    for kind, title in (("list", "a list"), ("dict", "the items of a dict"), ("set", "a set"))
 )
 
 COLLECTION = (
@@ -408,6 +447,8 @@ GROUPS = (
     *READING,
     *STARTING,
     *SPACE,
+    *GROWTH,
+    *ITERATING,
     *COLLECTION,
     *ARRAYS,
     *SURVIVAL,

@@ -30,6 +30,8 @@ class Contender:
     run: Callable[[Path], float]
     role: Role
     note: str = ""
+    size: int = 0
+    """Elements that it works on, in a group that shows how the cost grows with them."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Comparison:
         if self.ours is None or self.best_peer is None or not self.best_peer.median:
             return None
         return self.ours.median / self.best_peer.median
+
+    @property
+    def grows(self) -> bool:
+        """Is it about the cost at several sizes?"""
+        return any(one.contender.size for one in self.results)
 
     @property
     def verdict(self) -> str:

@@ -26,7 +26,7 @@ def machine() -> dict[str, object]:
 def quantity(value: float, unit: str) -> str:
     """A figure with its unit, three significant digits."""
     if unit == BYTES:
-        return f"{value:.1f} B"
+        return f"{value:.1f} B" if value < 10_000 else f"{value / 1e6:.3g} MB"
     if unit != SECONDS:
         return f"{value:.0f}"
     for name, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
@@ -47,7 +47,8 @@ def goal(comparison: Comparison) -> str:
 
 
 def _ordered(comparison: Comparison) -> list[Result]:
-    return sorted((one for one in comparison.results if one.figures), key=lambda one: one.median)
+    found = [one for one in comparison.results if one.figures]
+    return found if comparison.grows else sorted(found, key=lambda one: one.median)
 
 
 def text(comparison: Comparison) -> Iterable[str]:
@@ -75,7 +76,7 @@ def markdown(comparisons: Sequence[Comparison]) -> Iterable[str]:
     yield "| work | best peer | its figure | engine in C | ours | ratio | goal | |"
     yield "|---|---|---|---|---|---|---|---|"
     for each in comparisons:
-        if each.ours is None:
+        if each.ours is None or each.grows:
             continue
         unit = each.group.unit
         peer, ratio = each.best_peer, each.ratio
@@ -91,6 +92,29 @@ def markdown(comparisons: Sequence[Comparison]) -> Iterable[str]:
             each.verdict,
         )
         yield "| " + " | ".join(cells) + " |"
+
+
+def growth(comparisons: Sequence[Comparison]) -> Iterable[str]:
+    """A table: an operation's cost at each size, ours and beside it the same in memory."""
+    shown = [each for each in comparisons if each.grows]
+    if not shown:
+        return
+    sizes = sorted({one.contender.size for each in shown for one in each.results})
+    yield "| elements | | " + " | ".join(f"{size:,}" for size in sizes) + " | growth |"
+    yield "|---" * (len(sizes) + 3) + "|"
+    for each in shown:
+        for role, who in ((Role.OURS, "pmemobj"), (Role.ASIDE, "in memory")):
+            found = {
+                one.contender.size: one.median
+                for one in each.results
+                if one.contender.role is role and one.figures
+            }
+            cells = [
+                quantity(found[size], each.group.unit) if size in found else "" for size in sizes
+            ]
+            first, last = found.get(sizes[0]), found.get(sizes[-1])
+            cells.append(f"{last / first:.1f}x" if first and last else "")
+            yield f"| {each.group.title} | {who} | " + " | ".join(cells) + " |"
 
 
 def put_on_page(page: Path, lines: Iterable[str]) -> None:

@@ -156,6 +156,7 @@ BUILT: dict[str, Callable[[], Any]] = {
     "ints": lambda: list(range(ELEMENTS)),
     "strings": lambda: words(ELEMENTS, 8),
     "floats": floats,
+    "set": lambda: set(words(ELEMENTS, 8)),
     "records": records,
 }
 WORKS.update({f"build-{what}": Work(partial(building, make)) for what, make in BUILT.items()})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import tables, works
+from benchmarks import growth, tables, works
 from benchmarks.groups import GROUPS
 from benchmarks.harness import Comparison, Contender, Group, Result, Role
 from benchmarks.stores import CRASH, STORES, Store, installed, store_class
@@ -78,3 +79,46 @@ def test_a_page_gets_its_table(tmp_path: Path) -> None:
 def test_groups_have_names_of_their_own() -> None:
     names = [group.name for group in GROUPS]
     assert len(names) == len(set(names))
+
+
+def test_costs_as_a_container_grows_are_a_table_of_their_own() -> None:
+    costs = {(Role.OURS, 10): 2e-6, (Role.OURS, 1000): 3e-6, (Role.ASIDE, 10): 5e-8}
+    results = tuple(
+        Result(Contender("", lambda _: 0.0, role, "", size), [cost])
+        for (role, size), cost in costs.items()
+    )
+    grown = Comparison(Group("g", "d[key]", ()), results)
+    assert grown.grows
+    plain = comparison(2.0, None, 1.0, 1.0)
+    assert "d[key]" not in "\n".join(tables.markdown([plain, grown]))
+    assert list(tables.growth([plain])) == []
+    assert list(tables.growth([plain, grown])) == [
+        "| elements | | 10 | 1,000 | growth |",
+        "|---|---|---|---|---|",
+        "| d[key] | pmemobj | 2 us | 3 us | 1.5x |",
+        "| d[key] | in memory | 50 ns |  |  |",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(growth.OPERATIONS))
+@pytest.mark.parametrize("store", ["pmemobj", "memory"])
+def test_an_operation_is_done_as_often_as_it_is_counted(
+    name: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "ROOM", 64 << 20)
+    lengths = []
+
+    with growth.making(store, tmp_path) as make:
+
+        def keep(value: Any) -> Any:
+            lengths.append(len(value))
+            kept.append(make(value))
+            return kept[0]
+
+        kept: list[Any] = []
+        act, count = growth.OPERATIONS[name](keep, 1000)
+        act()
+        lengths.append(len(kept[0]))
+    changed = {"append": 500, "insert": 500, "add": 500, "get": 0, "delete": -500}[name]
+    assert lengths[1] - lengths[0] == changed
+    assert count == (abs(changed) or 1000)
