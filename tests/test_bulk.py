@@ -267,12 +267,14 @@ def test_a_large_set_is_not_sorted_to_be_stored(pool: Any, monkeypatch: Any, pla
 
     original = marshal.dumps
     monkeypatch.setattr(marshal, "dumps", dumps)
-    elements = {f"element {i}" for i in range(2000)} | {(1, 2), None, 3.5, frozenset({1})}
+    elements = {f"element {i}" for i in range(2000)} | {None, 3.5}
     pool.root = place(elements)
     assert plain(pool.root) == place(elements)
     assert not [value for value in written if str(value).count("element") > 1]
 
-    large = {*range(2000), SimpleNamespace}
+    mixed = {*range(2000), (1, 2), frozenset({1})}
+    pool.root = place(mixed)
+    assert plain(pool.root) == place(mixed)
     with pytest.raises(UnstorableError, match="as a key, object cannot be stored"):
-        pool.root = place({*large, object()})
-    assert plain(pool.root) == place(elements)
+        pool.root = place({*mixed, object()})
+    assert plain(pool.root) == place(mixed)
