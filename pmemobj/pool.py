@@ -318,7 +318,7 @@ class PersistentObjectPool:
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            read = mm.value
+            read = mm.reading()
             status = lib.pmo_root_get(mm.ctx, read)
             if status:
                 mm.finish(status)

@@ -36,6 +36,7 @@ _ENCODERS = codecs.ENCODERS
 _DERIVED_KEYS = codecs.DERIVED_KEYS
 _REF = codecs.REF
 _INT = codecs.INT
+_STR = codecs.STR
 _FLOAT = codecs.FLOAT
 _ARRAYS = {_INT: "q", _FLOAT: "d"}
 _FIRST_PAYLOAD = codecs.FIRST_PAYLOAD_TAG
@@ -121,16 +122,20 @@ class ValueKeeper(ObjectKeeper):
     def __init__(self, pool_ptr: Any, type_table: TypeTable | None, allow_pickle: bool) -> None:
         super().__init__(pool_ptr, type_table, allow_pickle)
         self.pickled_types: set[type] = set()
+        self.reads: list[Any] = []
+        """What ``reading`` gives again: none of them is in use."""
         self.sealed: dict[int, Any] = {}
         """Address at which sealed bytes are viewed privately -> they, and what holds the memory."""
 
-    @property
-    def value(self) -> Any:
-        """A new ``pmo_value *`` for the core to read into.
+    def reading(self) -> Any:
+        """A ``pmo_value *`` for the core to read into; who has decoded it puts it into ``reads``.
 
         One for each read: a signal handler or a ``__del__`` may read while another is decoded.
         """
-        return ffi.new(_VALUE)
+        try:
+            return self.reads.pop()
+        except IndexError:
+            return ffi.new(_VALUE)
 
     def encode(self, value: Any) -> Encoded | None:
         """(tag, number, data) of a leaf or of a persistent object of this pool; None: convert it.
@@ -269,14 +274,20 @@ class ValueKeeper(ObjectKeeper):
         tag = value.tag
         if tag == _INT:
             return value.number
+        number = value.number
         if tag == _REF:
-            return self.resurrect_offset(value.number, value.type)
-        if tag >= _FIRST_PAYLOAD:
-            number = value.number
-            if self.closed:  # by a signal handler: the payload is gone
-                self.raise_unless_usable()
-            return self.leaf(tag, number, ffi.unpack(value.data, number) if number else b"")
-        return self.leaf(tag, value.number, b"")
+            return self.resurrect_offset(number, value.type)
+        if tag < _FIRST_PAYLOAD:
+            return self.leaf(tag, number, b"")
+        if self.closed:  # by a signal handler: the payload is gone
+            self.raise_unless_usable()
+        payload = ffi.unpack(value.data, number) if number else b""
+        if tag == _STR:
+            try:
+                return payload.decode()
+            except UnicodeDecodeError:
+                pass  # one with surrogates, or none
+        return self.leaf(tag, number, payload)
 
     def read_batch(self, batch: Any, inner: Set[Any] = _NONE) -> list[Any]:
         """The Python values of a filled ``pmo_batch *``. Caller: holds the lock.

@@ -552,7 +552,7 @@ def _read(mm: MemoryManager, offset: int) -> tuple[Any, Any, str, RawBytes]:
     """(dtype, shape, order, raw) of the array object at *offset*. Caller: holds the lock."""
     parts = []
     for index in (0, 1):
-        value = mm.value
+        value = mm.reading()
         status = lib.pmo_sequence_get(mm.ctx, offset, index, value)
         if status:
             mm.finish(status)

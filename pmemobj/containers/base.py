@@ -45,7 +45,6 @@ __all__ = [
     "AFTER_CHANGE",
     "BATCH",
     "BUSY",
-    "CACHEABLE_PAYLOAD",
     "CACHE_LIMIT",
     "CHANGED",
     "CLASS_DEFINED",
@@ -72,17 +71,17 @@ __all__ = [
 ]
 
 CACHE_LIMIT = 4096  # entries of one handle's cache, which is then emptied
-CACHEABLE_PAYLOAD = 4096  # bytes: a longer string is decoded anew at every read
 FIRST_READ = 16  # elements that an iterator reads ahead at first
 LARGEST_READ = 8192  # and at most
 MOST_HANDLES = 1024  # if they are handles
 AFTER_CHANGE = 4  # and when something was changed
-UNCACHED = 1 << 63  # the weight of what no cache keeps
 LONG_REPR = 1000  # characters
 REMOVAL = 1 << 32  # what a removal adds to _p_moves
 REFRESH = 1 << 80  # and what the end of a transaction that changed the object adds
 
 BUSY = lib.PMO_EBUSY
+_REF = lib.PMO_REF
+_FIRST_PAYLOAD = lib.PMO_STR
 _TEXTS = (bytes, str)
 _PLAIN_KEYS = (str, int)
 BATCH = ffi.typeof("pmo_batch *")
@@ -140,6 +139,7 @@ class Stored:
     __slots__ = ("__weakref__", "_p_cache", "_p_mm", "_p_moves", "_p_off")
 
     _p_layout: ClassVar[int]  # in the classes that are a kind of their own
+    _p_longest: ClassVar[int] = 4096  # bytes: a longer string is decoded anew at every read
 
     _p_mm: MemoryManager
     _p_off: int
@@ -231,12 +231,6 @@ class Stored:
                 mm.finish(length, self)
         return length
 
-    def _p_weight(self, value: Any) -> int:
-        """For _p_remember: the size of what a filled ``pmo_value *`` holds."""
-        if value.tag >= lib.PMO_STR:
-            return int(value.number)
-        return UNCACHED if value.tag == lib.PMO_REF and value.type in FRESH else 0
-
     def _p_change(
         self,
         cache: dict[Any, Any] | None,
@@ -302,35 +296,43 @@ class Stored:
             value is not MISSING
             and not status
             and type(key) in _PLAIN_KEYS
-            and (type(value) not in _TEXTS or len(value) <= CACHEABLE_PAYLOAD)
+            and (type(value) not in _TEXTS or len(value) <= self._p_longest)
             and self._p_moves == moves  # the last: from here on nothing can come between
         ):
             cache[key] = value
 
-    def _p_decode(self, read: Any, moves: int) -> Any:
+    def _p_take(self, read: Any, key: Any, moves: int) -> Any:
         """The value in a ``pmo_value *`` that the core has filled, or CHANGED. Holds the lock.
 
-        CHANGED: ``_p_moves`` is no longer *moves*, as it was when the core was asked. A signal
-        handler or a ``__del__`` changed the object meanwhile: what was read may be torn.
+        It is cached as *key*, unless that is MISSING. CHANGED: ``_p_moves`` is no longer *moves*,
+        as it was when the core was asked. A signal handler or a ``__del__`` changed the object
+        meanwhile: what was read may be torn.
         """
+        mm = self._p_mm
         try:
-            value = self._p_mm.decode(read)
+            value = mm.decode(read)
         except Exception:
             if self._p_moves == moves:
                 raise
             return CHANGED
-        return value if self._p_moves == moves else CHANGED
+        tag = read.tag
+        if tag >= _FIRST_PAYLOAD:
+            lasts = read.number <= self._p_longest
+        else:
+            lasts = tag != _REF or read.type not in FRESH
+        mm.reads.append(read)
+        if self._p_moves != moves:
+            return CHANGED
+        if lasts and key is not MISSING and cacheable(value):
+            self._p_remember(key, value, moves)
+        return value
 
-    def _p_remember(self, key: Any, value: Any, size: int, moves: int) -> None:
-        """Cache a value that was just read, whose payload has *size* bytes. Holds the lock.
-
-        *moves*: as for ``_p_decode``.
-        """
-        if size <= CACHEABLE_PAYLOAD and cacheable(value):
-            if len(self._p_cache) >= CACHE_LIMIT:
-                self._p_cache.clear()
-            if self._p_moves == moves:  # the last: from here on nothing can come between
-                self._p_cache[key] = value
+    def _p_remember(self, key: Any, value: Any, moves: int) -> None:
+        """Cache a value that was just read, unless ``_p_moves`` is no longer *moves*."""
+        if len(self._p_cache) >= CACHE_LIMIT:
+            self._p_cache.clear()
+        if self._p_moves == moves:  # the last: from here on nothing can come between
+            self._p_cache[key] = value
 
     def _p_watch(self, values: Sequence[Any], moves: int) -> Ahead:
         """What was read when ``_p_moves`` was *moves* is given out until something changes.

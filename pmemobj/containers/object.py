@@ -29,7 +29,6 @@ from pmemobj.containers.base import (
 from pmemobj.containers.represent import represent
 from pmemobj.containers.table import put_simple
 from pmemobj.errors import InvalidTypeError, PmemobjError
-from pmemobj.kinds import cacheable
 from pmemobj.light import suppress
 from pmemobj.typetable import register_builtin
 
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MissingClassObject", "PersistentObject"]
 
-CACHEABLE = 65536  # bytes of an attribute; a longer one is decoded anew at every access
 _RESERVED = frozenset(("_p_cache", "_p_mm", "_p_moves", "_p_off"))
 
 
@@ -80,6 +78,7 @@ class PersistentObject(Instance, metaclass=ObjectType):
 
     _p_layout: ClassVar[int] = lib.PMO_LAYOUT_DICT
     _p_noun: ClassVar[str] = "object"
+    _p_longest: ClassVar[int] = 65536
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if vars(cls).get("__slots__", ()):
@@ -123,23 +122,23 @@ class PersistentObject(Instance, metaclass=ObjectType):
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            read, length, moves = mm.value, len(data), self._p_moves
+            read, length, moves = mm.reading(), len(data), self._p_moves
             status = lib.pmo_table_find(mm.ctx, self._p_off, STR, length, data, b"", 0, read)
             if status:
                 if status == lib.PMO_EMISSING:
                     return MISSING
                 mm.finish(status, self)
-            size = self._p_weight(read)
-            value = self._p_decode(read, moves)
-            if value is CHANGED:
-                return self._p_load(name)
-            if size <= CACHEABLE and cacheable(value) and type(self._p_cache) is dict:
-                cls = type(self)
-                if name in cls._p_pooled or admit(cls, name):
-                    kept = instance_dict(self)
-                    if self._p_moves == moves:  # the last: nothing can come between
-                        kept[name] = value
-        return value
+            value = self._p_take(read, name, moves)
+            return self._p_load(name) if value is CHANGED else value
+
+    def _p_remember(self, key: str, value: Any, moves: int) -> None:
+        """As in Stored; but in the instance, where that is allowed."""
+        if type(self._p_cache) is dict:
+            cls = type(self)
+            if key in cls._p_pooled or admit(cls, key):
+                kept = instance_dict(self)
+                if self._p_moves == moves:  # the last: nothing can come between
+                    kept[key] = value
 
     def __getattr__(self, name: str) -> Any:
         # The pool was asked already (see ObjectType).

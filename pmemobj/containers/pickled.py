@@ -116,7 +116,7 @@ def _load(mm: MemoryManager, offset: int) -> Any:
         mm.finish(count)
     payload, raws = b"", []
     for index in range(count):
-        value = mm.value
+        value = mm.reading()
         status = lib.pmo_sequence_get(mm.ctx, offset, index, value)
         if status:
             mm.finish(status)

@@ -81,7 +81,7 @@ class StoredSequence(Stored):
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            read, moves = mm.value, self._p_moves
+            read, moves = mm.reading(), self._p_moves
             try:
                 status = lib.pmo_sequence_get(mm.ctx, self._p_off, index, read)
             except OverflowError:
@@ -90,13 +90,8 @@ class StoredSequence(Stored):
                 if status == lib.PMO_EINDEX:
                     raise self._p_out_of_range()
                 mm.finish(status, self)
-            size = self._p_weight(read)
-            value = self._p_decode(read, moves)
-            if value is CHANGED:
-                return self._p_load(index)
-            if index >= 0:
-                self._p_remember(index, value, size, moves)
-        return value
+            value = self._p_take(read, index if index >= 0 else MISSING, moves)
+            return self._p_load(index) if value is CHANGED else value
 
     def _p_read(self, start: int, limit: int) -> list[Any]:
         """Up to *limit* elements from *start* on; empty only at the end."""

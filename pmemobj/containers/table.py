@@ -96,19 +96,14 @@ class StoredTable(Stored):
         with mm.lock:
             if mm.attention:
                 mm.attend()
-            read, length, moves = mm.value, len(canon), self._p_moves
+            read, length, moves = mm.reading(), len(canon), self._p_moves
             status = lib.pmo_table_find(mm.ctx, self._p_off, tag, number, data, canon, length, read)
             if status:
                 if status == lib.PMO_EMISSING:
                     return MISSING
                 mm.finish(status, self)
-            size = self._p_weight(read)
-            value = self._p_decode(read, moves)
-            if value is CHANGED:
-                return self._p_find(encoded, key)
-            if type(key) in CACHED_KEYS:
-                self._p_remember(key, value, size, moves)
-        return value
+            value = self._p_take(read, key if type(key) in CACHED_KEYS else MISSING, moves)
+            return self._p_find(encoded, key) if value is CHANGED else value
 
     def _p_lookup(self, key: Any) -> Any:
         """The value for *key* or MISSING, past the cache."""
