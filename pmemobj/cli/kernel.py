@@ -117,18 +117,38 @@ class Kernel:
         request = self._client.execute(code, store_history=not silent)
         result = CellResult()
         deadline = time.monotonic() + timeout
-        while not result.finished:
+        try:
+            while not result.finished:
+                message = self._message(self._client.get_iopub_msg, request, deadline)
+                if message is None:
+                    return result
+                _take(result, message, watch)
+            # ipykernel 7 may not notice a request that comes while it sends the reply to the one
+            # before (its issue 1554).
+            self._message(self._client.get_shell_msg, request, deadline)
+        except queue.Empty:
+            raise PmemobjError(f"a cell still runs after {timeout:.0f} s") from None
+        return result
+
+    def _message(
+        self, channel: Callable[..., Mapping[str, Any]], request: str, deadline: float
+    ) -> Mapping[str, Any] | None:
+        """The channel's next message about *request*; None: the kernel died.
+
+        Raises:
+            queue.Empty: there was none before *deadline*.
+        """
+        while True:
             try:
-                message = self._client.get_iopub_msg(timeout=0.2)
+                message = channel(timeout=0.2)
             except queue.Empty:
                 if not self.alive:
-                    return result
+                    return None
                 if time.monotonic() > deadline:
-                    raise PmemobjError(f"a cell still runs after {timeout:.0f} s") from None
+                    raise
                 continue
             if message["parent_header"].get("msg_id") == request:
-                _take(result, message, watch)
-        return result
+                return message
 
     @property
     def alive(self) -> bool:
