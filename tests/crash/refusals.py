@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -420,6 +421,7 @@ def attempt(case: Case, directory: Path, span: tuple[int, int, int]) -> tuple[Ou
 def main() -> None:
     directory, name, number, stride = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
     case = CASES[name]
+    tempfile.gettempdir()  # which a process finds by writing into one, once
     calm, wrong = attempt(case, directory / "calm", (FOREVER, FOREVER, number))
     bad = [f"nothing refused: {calm.error}: {wrong}"] if wrong or calm.error else []
     kinds: dict[str, int] = {}
