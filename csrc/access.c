@@ -128,7 +128,8 @@ int pmo_container_at(pmo_pool *pool, uint64_t offset, int layout, pmo_container 
     }
     if (state->length > state->used || state->used > at->geometry.capacity ||
         state->heap_used > at->geometry.heap_capacity ||
-        state->heap_garbage > state->heap_used || !geometry_fits(pool, &at->geometry, found)) {
+        pmo_state_garbage(state) > state->heap_used ||
+        !geometry_fits(pool, &at->geometry, found)) {
         return pmo_corrupt(pool, offset, "a container whose sizes contradict each other");
     }
     *container = at;

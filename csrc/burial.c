@@ -68,10 +68,13 @@ int pmo_discard_body(pmo_pool *pool, const pmo_container *container, uint64_t st
         .heap = pmo_heap_of(pool, container, layout),
         .elements = pmo_elements(pool, container),
     };
+    if (!grave.heap.refers) {
+        grave.position = stop;
+    }
     if (body == 0) { /* none, or a small one that is a part of its object */
         return drop_elements(pool, &grave, UINT64_MAX);
     }
-    if (start == stop) {
+    if (grave.position == stop) {
         int status = pmo_deallocate(pool, body);
         if (status != PMO_EFULL) {
             return status;
@@ -163,8 +166,8 @@ static int open_grave(pmo_pool *pool, uint64_t offset) {
         pmo_container *container = NULL;
         PMO_TRY(pmo_container_at(pool, offset, grave.layout, &container));
         grave.body = pmo_body_apart(pool, container);
-        grave.stop = container->state.used;
         grave.heap = pmo_heap_of(pool, container, grave.layout);
+        grave.stop = grave.heap.refers ? container->state.used : 0;
         grave.elements = pmo_elements(pool, container);
     }
     return push_grave(pool, &grave);

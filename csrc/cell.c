@@ -93,6 +93,9 @@ int pmo_cell_make(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t number,
     if (tag == PMO_REF) {
         PMO_TRY(pmo_reference_add(pool, (uint64_t)number));
     }
+    if (heap != NULL && !pmo_value_countless(tag, number)) {
+        heap->refers = true;
+    }
     if (pmo_cell_compose(tag, number, data, cell)) {
         return PMO_OK;
     }
@@ -238,6 +241,7 @@ int pmo_cell_drop(pmo_pool *pool, pmo_heap *heap, const pmo_cell *cell) {
 int pmo_cell_move(pmo_pool *pool, const pmo_heap *from, const pmo_cell *cell, pmo_heap *to,
                   pmo_cell *moved) {
     *moved = *cell;
+    to->refers |= pmo_cell_may_refer(cell);
     uint64_t length = pmo_cell_heap_bytes(cell);
     if (length == 0) {
         return PMO_OK;
@@ -297,6 +301,7 @@ int pmo_cell_make_keyed(pmo_pool *pool, pmo_heap *heap, uint32_t tag, int64_t nu
     if (tag == PMO_REF) {
         PMO_TRY(pmo_reference_add(pool, (uint64_t)number));
     }
+    heap->refers = true; /* if not this one: nobody has to look into the record to know */
     uint64_t start = heap->used;
     pmo_keyed record = {
         .canon_length = (uint32_t)canon_length, .inner_tag = (uint8_t)tag, .number = number};

@@ -32,7 +32,8 @@ static pmo_heap heap_in(const pmo_pool *pool, const pmo_geometry *geometry, int 
 pmo_heap pmo_heap_of(const pmo_pool *pool, const pmo_container *container, int layout) {
     pmo_heap heap = heap_in(pool, &container->geometry, layout);
     heap.used = container->state.heap_used;
-    heap.garbage = container->state.heap_garbage;
+    heap.garbage = pmo_state_garbage(&container->state);
+    heap.refers = container->state.heap_garbage & PMO_STATE_REFERS;
     return heap;
 }
 
@@ -77,7 +78,7 @@ static pmo_state unchecked(uint64_t length, uint64_t used, const pmo_heap *heap)
         .length = length,
         .used = used,
         .heap_used = heap->used,
-        .heap_garbage = heap->garbage,
+        .heap_garbage = heap->garbage | (heap->refers ? PMO_STATE_REFERS : 0),
     };
 }
 

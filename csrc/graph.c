@@ -286,6 +286,7 @@ static int make_cell(pmo_pool *pool, pmo_heap *heap, const pmo_value *value, pmo
     if (value->tag == PMO_REF) {
         /* Made by this very transaction: its count needs no undo. */
         ((pmo_header *)pmo_at(pool, (uint64_t)value->number))->refcount++;
+        heap->refers = true;
     }
     pmo_cells_fill(value->tag, &value->number, 1, cell);
     return PMO_OK;

@@ -78,6 +78,7 @@ typedef struct pmo_heap {
     uint64_t used;
     uint64_t capacity;
     uint64_t garbage;
+    bool refers;      /* may a cell refer to an object? see pmo_cell_may_refer */
     bool in_new_body; /* allocated by this operation: flushed as a whole at commit */
 } pmo_heap;
 
@@ -740,6 +741,9 @@ int pmo_body_undo(pmo_pool *pool, const pmo_container *container, void *address,
 int pmo_state_undo(pmo_pool *pool, pmo_container *container);
 void pmo_state_put(pmo_container *container, uint64_t length, uint64_t used,
                    const pmo_heap *heap);
+static inline uint64_t pmo_state_garbage(const pmo_state *state) {
+    return state->heap_garbage & ~PMO_STATE_REFERS;
+}
 uint64_t pmo_state_check(const pmo_state *state);
 uint64_t pmo_geometry_check(const pmo_geometry *geometry);
 /* The words of a state that are other than before, two to four and the check; or none. */

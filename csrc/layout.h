@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define PMO_LAYOUT_NAME "pmemobj-python"
-#define PMO_LAYOUT_VERSION 2u
+#define PMO_LAYOUT_VERSION 3u
 #define PMO_ROOT_MAGIC 0x314a424f4d454d50ull /* "PMEMOBJ1" */
 
 /* libpmemobj type numbers of our allocations. */
@@ -68,12 +68,16 @@ typedef struct pmo_header {
 } pmo_header;
 _Static_assert(sizeof(pmo_header) == 16, "an object header is 16 bytes");
 
-/* What changes at every mutation: 40 bytes, one undo record. */
+/* What changes at every mutation: 40 bytes, one undo record. A collection reads only the cells
+ * of containers that may refer to objects. */
+#define PMO_STATE_REFERS (1ull << 63)
+
 typedef struct pmo_state {
     uint64_t length;       /* live elements */
     uint64_t used;         /* cells or entries written, holes included */
     uint64_t heap_used;    /* bytes bumped off the heap */
-    uint64_t heap_garbage; /* of these, bytes no cell names any more */
+    uint64_t heap_garbage; /* of these, bytes no cell names any more; PMO_STATE_REFERS unless
+                              no cell has a reference, a blob or a keyed record */
     uint64_t check;
 } pmo_state;
 _Static_assert(sizeof(pmo_state) == 40, "a container's state is 40 bytes");

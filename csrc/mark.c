@@ -100,13 +100,18 @@ static int cell_reference(pmo_pool *pool, const pmo_heap *heap, const pmo_cell *
     return pmo_cell_reference(pool, heap, cell, offset);
 }
 
+static int unannounced(pmo_pool *pool, const pmo_cell *cell) {
+    return pmo_corrupt(pool, pmo_offset_of(pool, cell),
+                       "a reference in a container that says it has none");
+}
+
 static int visit_element(pmo_pool *pool, struct pmo_collector *gc, const pmo_heap *heap,
                          const pmo_cell *cells, uint64_t count, pmo_gc_visit visit) {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t offset = 0;
         PMO_TRY(cell_reference(pool, heap, &cells[i], &offset));
         if (offset != 0) {
-            PMO_TRY(visit(pool, gc, offset));
+            PMO_TRY(heap->refers ? visit(pool, gc, offset) : unannounced(pool, &cells[i]));
         }
     }
     return PMO_OK;
@@ -197,7 +202,9 @@ static int visit_object(pmo_pool *pool, struct pmo_collector *gc, uint64_t offse
         if (body != 0) {
             PMO_TRY(add_body(pool, gc, body));
         }
-        gc->place = (pmo_gc_place){.object = offset, .damaged = status != PMO_OK};
+        if (gc->verify || pmo_heap_of(pool, container, layout).refers) {
+            gc->place = (pmo_gc_place){.object = offset, .damaged = status != PMO_OK};
+        }
     }
     return status;
 }

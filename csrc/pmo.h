@@ -487,8 +487,9 @@ int pmo_graph_write(pmo_pool *pool, uint64_t offset, pmo_batch *stream);
 int pmo_gc_start(pmo_pool *pool, int verify);
 /* Visit up to budget objects. 1: call again. 2: *foreign is a custom object
  * whose references (pmo_gc_reference) and substructures (pmo_gc_keep) the caller
- * now adds, then calls again. 0: all marked. With verify, every container is checked;
- * after PMO_ECORRUPT the next call goes on behind the damage. */
+ * now adds, then calls again. 0: all marked. Of containers without references the elements
+ * are not read. With verify, every container is checked; after PMO_ECORRUPT the next call
+ * goes on behind the damage. */
 int pmo_gc_mark(pmo_pool *pool, uint64_t budget, uint64_t *foreign);
 /* Offset 0: what the foreign object refers to cannot be told. */
 int pmo_gc_reference(pmo_pool *pool, uint64_t offset);

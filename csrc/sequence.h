@@ -24,7 +24,7 @@ int pmo_sequence_rebuild(pmo_pool *pool, pmo_container *list, uint64_t start, ui
 uint64_t pmo_sequence_heap_room(const pmo_pool *pool, const pmo_container *list,
                                 uint64_t heap_need);
 static inline uint64_t pmo_sequence_heap_live(const pmo_container *list) {
-    return list->state.heap_used - list->state.heap_garbage;
+    return list->state.heap_used - pmo_state_garbage(&list->state);
 }
 /* The cell of the feed's next value; the cells of all the batch's, from cells on. */
 int pmo_feed_cell(pmo_pool *pool, pmo_heap *heap, pmo_feed *from, pmo_cell *cell);

@@ -31,6 +31,7 @@ static int move_cells(pmo_pool *pool, const pmo_heap *from, const pmo_cell *cell
     if (from->used == 0) {
         if (count > 0) {
             memcpy(target, cells, count * sizeof(pmo_cell));
+            to->refers |= from->refers;
         }
         return PMO_OK;
     }
@@ -112,7 +113,9 @@ int pmo_sequence_overwrite(pmo_pool *pool, const pmo_container *list, pmo_heap *
 }
 
 int pmo_sequence_put_heap(pmo_pool *pool, pmo_container *list, const pmo_heap *heap) {
-    if (heap->used == list->state.heap_used && heap->garbage == list->state.heap_garbage) {
+    const pmo_heap before = pmo_heap_of(pool, list, PMO_LAYOUT_SEQUENCE);
+    if (heap->used == before.used && heap->garbage == before.garbage &&
+        heap->refers == before.refers) {
         return PMO_OK;
     }
     PMO_TRY(pmo_state_undo(pool, list));

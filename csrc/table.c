@@ -52,7 +52,11 @@ static int replace(pmo_pool *pool, pmo_change *change, uint64_t i, const pmo_pai
         PMO_TRY(pmo_undo(pool, place, sizeof(*place)));
     }
     pmo_cell cell;
+    bool referred = table->heap.refers;
     PMO_TRY(pmo_pair_value(pool, table, pair, &cell));
+    if (table->heap.refers != referred) {
+        PMO_TRY(pmo_change_save_state(pool, change));
+    }
     PMO_TRY(pmo_cell_drop(pool, &table->heap, place));
     *place = cell;
     return PMO_OK;

@@ -13,6 +13,7 @@ int pmo_change_start(pmo_pool *pool, uint64_t offset, const pmo_op *op, pmo_chan
     if (change->table.used == 0 && !pmo_op_joined(op)) {
         change->table.heap.used = 0;
         change->table.heap.garbage = 0;
+        change->table.heap.refers = false;
     }
     return PMO_OK;
 }
@@ -74,6 +75,7 @@ static int miscounted(pmo_pool *pool, const pmo_table *table) {
  */
 static int copy_entries(pmo_pool *pool, const pmo_table *from, pmo_table *to) {
     memcpy(to->entries, from->entries, from->used * pmo_entry_bytes(from));
+    to->heap.refers = from->heap.refers;
     for (uint64_t i = 0; i < from->used; i++) {
         PMO_TRY(name_moved(pool, to, i));
     }

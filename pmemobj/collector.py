@@ -67,7 +67,8 @@ def collect(
 
     Other threads wait until it is done. What is freed is durable at once, in transactions of
     up to a thousand objects each; an interruption leaves the rest for the next collection.
-    O(objects in the pool) time; memory for about a sixteenth of the bytes in use.
+    O(objects in the pool, and elements of the containers that refer to any) time; memory for
+    about a sixteenth of the bytes in use.
 
     Args:
         debug: log the phases and counts to the logger ``pmemobj.collector``, level INFO

@@ -114,7 +114,7 @@ class PersistentObjectPool:
 
     Opening a pool that was closed cleanly takes milliseconds at any size. After an unclean
     end the last transaction is rolled back and unreferenced objects are freed, which looks at
-    every object once.
+    every object once, though not at the elements of containers without references.
     """
 
     # No others: ``pool.runs = []`` would be lost without a word.

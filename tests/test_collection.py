@@ -273,6 +273,38 @@ def test_what_a_crash_left_is_freed_at_the_next_opening(tmp_path: Path) -> None:
         assert sound(pool)
 
 
+def test_recovering_reads_no_cells_that_refer_to_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "crashed.pmem"
+    making = f"""
+        import os, signal
+        import pmemobj
+        pool = pmemobj.create({str(path)!r}, 128 * 1024 * 1024)
+        pool.root = {{"list": list(map(str, range(1_000_000))), "set": set(range(100_000))}}
+        pool.root["dict"] = {{str(i): "x" * 40 for i in range(100_000)}}
+        one = pool.new(pmemobj.PersistentList)
+        one.append(one)
+        del one
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    run(making, expected=-9)
+    looking = f"""
+        import pmemobj
+        pool = pmemobj.open({str(path)!r})
+        assert pool.recovery.objects_collected == 2
+        used = pool._info().used
+        mapped, ours = 0, False
+        for line in open("/proc/self/smaps"):
+            if "-" in line.split()[0]:
+                ours = line.rstrip().endswith({path.name!r})
+            elif ours and line.startswith("Rss:"):
+                mapped += int(line.split()[1]) * 1024
+        print(used, mapped)
+    """
+    used, mapped = map(int, run(looking).split())
+    assert used > 20 * MIB
+    assert mapped < used / 5
+
+
 # ---- custom classes ----
 
 

@@ -12,6 +12,7 @@ from pmemobj._native import ffi, lib
 LARGE = "l" * 5000  # a blob of its own
 STATE = 16  # where a container's state starts
 GEOMETRY = 56
+REFERS = 1 << 63  # in the state's fourth word: a cell may refer to an object
 LAYOUTS = {
     lib.PMO_TYPE_LIST: "list",
     lib.PMO_TYPE_TUPLE: "tuple",
@@ -67,6 +68,10 @@ class Graph:
             self.append(owner, Reference(target))
         else:
             self.put(owner, Reference(target), 0)
+
+    def refers(self, offset: int) -> bool:
+        """Does a collection read this container's cells?"""
+        return bool(int.from_bytes(self.memory(offset + STATE + 24, 8)[:], "little") & REFERS)
 
     def root(self, value: Any) -> None:
         self.core.check(lib.pmo_root_set(self.ctx, *encode(value)))

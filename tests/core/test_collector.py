@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core_driver import MIB, Batch, Core, CoreError, Reference
+from core_driver import MIB, Batch, Core, CoreError, Reference, encode
 from graph_driver import LARGE, LAYOUTS, Graph, counts
 
 from pmemobj._native import ffi, lib
+
+HEAPED = "h" * 40
 
 # ---- what stays and what goes ----
 
@@ -405,6 +407,106 @@ def test_a_crash_anywhere_in_a_sweep_is_harmless(tmp_path: Path) -> None:
         core.close()
         image.unlink()
     assert freed == set(range(5))
+
+
+def test_cells_that_refer_to_nothing_are_not_read(graph: Graph) -> None:
+    plain = graph.list(*range(100), "text", HEAPED)
+    table = graph.new(lib.PMO_TYPE_DICT)
+    for i in range(100):
+        graph.put(table, i, HEAPED)
+    graph.append(graph.top, Reference(plain))
+    graph.append(graph.top, Reference(table))
+    for offset in (plain, table):
+        assert not graph.refers(offset)
+        graph.memory(graph.body(offset) + 16 * 50, 1)[0] = b"\xff"
+    graph.cycle()
+    assert counts(graph.collect()) == (3, 4, 0)
+    assert len(graph.problems()[0]) == 2
+
+
+def given_back(graph: Graph, offset: int, values: list[Any]) -> None:
+    batch = Batch(values)
+    length = lib.pmo_length(graph.ctx, offset)
+    graph.core.check(lib.pmo_sequence_splice(graph.ctx, offset, 0, length, batch.pointer))
+
+
+@pytest.mark.parametrize("value", [LARGE, "reference"])
+@pytest.mark.parametrize("before", [[], [1, 2], [1, HEAPED]])
+def test_a_sequence_tells_whether_it_refers(graph: Graph, before: list[Any], value: Any) -> None:
+    if value == "reference":
+        value = Reference(graph.list())
+        graph.append(graph.top, value)
+    sequence = graph.list(*before)
+    graph.append(graph.top, Reference(sequence))
+    assert not graph.refers(sequence)
+    graph.append(sequence, value)
+    assert graph.refers(sequence)
+    for i in range(200):  # to other storage, and that again
+        graph.append(sequence, i)
+    assert graph.refers(sequence)
+    assert graph.problems()[0] == []
+    assert graph.collect().freed == 0
+    given_back(graph, sequence, [])
+    assert not graph.refers(sequence)
+    given_back(graph, sequence, [1, value])
+    assert graph.refers(sequence)
+    order = ffi.new("uint64_t[]", [1, 0])
+    graph.core.check(lib.pmo_sequence_permute(graph.ctx, sequence, order, 2))
+    assert graph.refers(sequence)
+    graph.core.check(lib.pmo_sequence_delete_stride(graph.ctx, sequence, 0, 1, 1))
+    assert not graph.refers(sequence), "the one that did is gone, and the rest was copied"
+    graph.core.check(lib.pmo_sequence_set(graph.ctx, sequence, 0, *encode(value)))
+    assert graph.refers(sequence)
+    assert graph.problems()[0] == []
+
+
+@pytest.mark.parametrize("as_key", [False, True])
+@pytest.mark.parametrize("value", [LARGE, "reference"])
+def test_a_table_tells_whether_it_refers(graph: Graph, as_key: bool, value: Any) -> None:
+    if value == "reference":
+        value = Reference(graph.list())
+        graph.append(graph.top, value)
+    table = graph.new(lib.PMO_TYPE_DICT)
+    graph.append(graph.top, Reference(table))
+    for i in range(5):
+        graph.put(table, i, HEAPED)
+    assert not graph.refers(table)
+    if as_key:
+        graph.put(table, value, 0)
+    else:
+        graph.put(table, 3, value)
+    assert graph.refers(table)
+    for i in range(100, 200):
+        graph.put(table, i, i)
+    assert graph.refers(table)
+    assert graph.problems()[0] == []
+    assert graph.collect().freed == 0
+    graph.remove(table, value if as_key else 3)
+    for i in range(200, 500):
+        graph.put(table, i, i)
+    assert not graph.refers(table), "the one that did is gone, and the rest was copied"
+    graph.core.check(lib.pmo_table_clear(graph.ctx, table))
+    assert not graph.refers(table)
+
+
+@pytest.mark.parametrize("commit", [False, True])
+def test_what_a_transaction_says_of_references_ends_with_it(graph: Graph, commit: bool) -> None:
+    target = graph.list(1)
+    graph.append(graph.top, Reference(target))
+    plain = [graph.list(1, 2), graph.list()]
+    table = graph.new(lib.PMO_TYPE_DICT)
+    graph.put(table, 1, 2)
+    for offset in (*plain, table):
+        graph.append(graph.top, Reference(offset))
+    graph.core.check(lib.pmo_tx_begin(graph.ctx))
+    graph.core.check(lib.pmo_sequence_set(graph.ctx, plain[0], 0, *encode(3)))
+    graph.core.check(lib.pmo_sequence_set(graph.ctx, plain[0], 0, *encode(Reference(target))))
+    graph.append(plain[1], Reference(target))
+    graph.put(table, 1, Reference(target))
+    graph.core.check(lib.pmo_tx_commit(graph.ctx) if commit else lib.pmo_tx_abort(graph.ctx))
+    assert [graph.refers(offset) for offset in (*plain, table)] == [commit] * 3
+    assert graph.problems()[0] == []
+    assert graph.refcount(target) == (4 if commit else 1)
 
 
 def test_an_unclean_pool_learns_how_much_is_used(tmp_path: Path) -> None:

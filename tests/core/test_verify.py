@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from core_driver import CoreError, Reference
-from graph_driver import GEOMETRY, LARGE, NUM_OBJECT, STATE, Graph
+from graph_driver import GEOMETRY, LARGE, NUM_OBJECT, REFERS, STATE, Graph
 
 from pmemobj._native import lib
 
@@ -168,6 +168,18 @@ def test_a_reference_into_storage_is_damage(graph: Graph) -> None:
     with pytest.raises(CoreError, match="into a container's storage") as error:
         graph.collect()
     assert error.value.status == lib.PMO_ECORRUPT
+
+
+def test_a_reference_that_is_not_announced_is_damage(graph: Graph) -> None:
+    """A collection would pass it by, and free what it leads to."""
+    inner = graph.list(Reference(graph.list(1)))
+    graph.append(graph.top, Reference(inner))
+    state = [int.from_bytes(graph.memory(inner + STATE + 8 * i, 8)[:], "little") for i in range(4)]
+    assert state[3] == REFERS
+    state[3] = 0
+    check = fold(fold(*state[:2]), fold(*state[2:]))
+    graph.memory(inner + STATE, 40)[:] = b"".join(map(word, (*state, check)))
+    assert graph.problems()[0][0] == "a reference in a container that says it has none"
 
 
 # ---- the checks of layout.h, to plant what they do not find ----
