@@ -63,9 +63,7 @@ int pmo_gc_start(pmo_pool *pool, int verify) {
 /* ---- survey and sweep ------------------------------------------------------------ */
 
 static int survey_one(pmo_pool *pool, struct pmo_collector *gc, uint64_t offset) {
-    if (gc->recount) {
-        gc->used += pmo_taken_bytes(pool, offset);
-    }
+    gc->used += gc->walk.taken;
     uint8_t *mark = pmo_gc_mark_of(gc, offset);
     if (*mark == 0) {
         return pmo_vector_push(&gc->garbage, offset);

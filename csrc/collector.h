@@ -57,7 +57,7 @@ struct pmo_collector {
     pmo_gc_place place; /* the container being scanned */
     pmo_heap_walk walk; /* survey */
     uint64_t cursor;    /* later phases: next entry */
-    uint64_t used;      /* bytes of the allocations that the survey met, if recount */
+    uint64_t used;      /* bytes of the allocations that the survey met */
     uint64_t seen;      /* reached allocations that the survey met */
     uint64_t batch;     /* changes in the next transaction */
     pmo_gc_report report;

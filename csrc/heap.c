@@ -220,6 +220,11 @@ static bool internal(const pmo_pool *pool, uint64_t offset, uint16_t flags) {
     return size & INTERNAL_OBJECT;
 }
 
+/* What a block of so many bytes, its header included, counts for. */
+static uint64_t taken(uint64_t bytes, uint16_t flags) {
+    return bytes - header_bytes(flags) + PMO_ALLOCATION_HEADER;
+}
+
 /* The next allocation in a run from at->unit on; moves at->unit past it. 0: none. */
 static int next_in_run(pmo_pool *pool, pmo_heap_walk *at, const pmo_engine_chunk *header,
                        uint64_t *found) {
@@ -242,6 +247,7 @@ static int next_in_run(pmo_pool *pool, pmo_heap_walk *at, const pmo_engine_chunk
         at->unit += span;
         if (!internal(pool, offset, header->flags)) {
             *found = offset;
+            at->taken = taken(span * blocks->unit, header->flags);
             return PMO_OK;
         }
     }
@@ -262,6 +268,7 @@ static int next_in_zone(pmo_pool *pool, pmo_heap_walk *at, uint64_t chunks, uint
         } else if (header->type == PMO_ENGINE_USED && at->unit == 0) {
             uint64_t offset = chunk_offset(at) + header_bytes(header->flags);
             *found = internal(pool, offset, header->flags) ? 0 : offset;
+            at->taken = taken(header->size * (uint64_t)CHUNK_SIZE, header->flags);
             at->unit = 1;
         }
         if (*found != 0) {
@@ -280,6 +287,7 @@ static int next_unknown(pmo_pool *pool, pmo_heap_walk *at, uint64_t *found) {
         return pmo_corrupt(pool, oid.off, "libpmemobj's list of allocations goes in a circle");
     }
     *found = at->unit = oid.off;
+    at->taken = oid.off != 0 ? pmo_taken_bytes(pool, oid.off) : 0;
     return PMO_OK;
 }
 

@@ -360,6 +360,7 @@ typedef struct pmo_heap_walk {
     uint64_t zone;
     uint64_t chunk;
     uint64_t unit;
+    uint64_t taken; /* by the allocation that was found, as pmo_taken_bytes tells */
 } pmo_heap_walk;
 /* *offset is the next allocation, 0 at the end. Offsets ascend, so the walk ends in any pool;
  * damage of what leads it gives PMO_ECORRUPT, and the next call goes on behind it. */

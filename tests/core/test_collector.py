@@ -510,10 +510,13 @@ def test_what_a_transaction_says_of_references_ends_with_it(graph: Graph, commit
 
 
 def test_an_unclean_pool_learns_how_much_is_used(tmp_path: Path) -> None:
-    core = Core(tmp_path / "unclean.pool", 8 * MIB)
+    core = Core(tmp_path / "unclean.pool", 24 * MIB)
     graph = Graph(core)
     batch = Batch(list(range(1000)))
     graph.core.check(lib.pmo_sequence_splice(core.ctx, graph.top, 0, 0, batch.pointer))
+    for size in (5000, 9000, 40_000, 70_000, 250_000, 300_000, 3_000_000):
+        graph.append(graph.top, "s" * size)
+        graph.append(graph.top, Reference(graph.list(size, size)))
     used = core.used()
     shutil.copyfile(core.path, tmp_path / "copy.pool")
     core.close()
