@@ -458,19 +458,22 @@ def test_a_pool_of_another_program(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("other", [b"\1", b"\3"])
+ROOT_BLOCK = b"PMEMOBJ1\3\0\0\0"  # its magic and the layout's version
+
+
+@pytest.mark.parametrize("other", [b"\2", b"\4"])
 def test_another_layout_version(closed: Path, other: bytes) -> None:
-    patch(closed, b"PMEMOBJ1\2\0\0\0", b"PMEMOBJ1" + other + b"\0\0\0")
+    patch(closed, ROOT_BLOCK, b"PMEMOBJ1" + other + b"\0\0\0")
     with pytest.raises(pmemobj.LayoutError, match="layout version") as caught:
         pmemobj.open(closed)
     assert str(closed) in str(caught.value)
-    patch(closed, b"PMEMOBJ1" + other + b"\0\0\0", b"PMEMOBJ1\2\0\0\0")
+    patch(closed, b"PMEMOBJ1" + other + b"\0\0\0", ROOT_BLOCK)
     with pmemobj.open(closed) as pool:
         assert pool.recovery.clean
 
 
 def test_a_root_block_of_nonsense(closed: Path) -> None:
-    patch(closed, b"PMEMOBJ1\2\0\0\0", b"nonsense\2\0\0\0")
+    patch(closed, ROOT_BLOCK, b"nonsense\3\0\0\0")
     with pytest.raises(pmemobj.PoolCorruptedError, match="no pmemobj root block") as caught:
         pmemobj.open(closed)
     assert caught.value.filename == str(closed)
