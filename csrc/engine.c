@@ -1,6 +1,8 @@
 /*
  * What libpmemobj is spared, so that opening a pool is quick.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -47,6 +49,76 @@ int pmo_engine_trust_disk(PMEMobjpool *pop) {
     sum = header_sum(header);
     memcpy(header + PMO_ENGINE_HEADER_CHECKSUM_AT, &sum, sizeof sum);
     return pmo_sync_range(header, PMO_ENGINE_HEADER);
+}
+
+static uint64_t word_of(const char *pool, uint64_t at) {
+    uint64_t word = 0;
+    memcpy(&word, pool + at, sizeof word);
+    return word;
+}
+
+static uint64_t descriptor_sum(const char *pool) {
+    const char *descriptor = pool + PMO_ENGINE_HEADER;
+    const uint64_t none = 0;
+    const uint64_t fixed = PMO_ENGINE_DESCRIPTOR - sizeof none;
+    return pmo_engine_sum(pmo_engine_sum(0, descriptor, fixed), &none, sizeof none);
+}
+
+static bool has_usual_lanes(const char *pool) {
+    const uint64_t size = (uint64_t)PMO_ENGINE_USUAL_LANES * PMO_ENGINE_LANE_SIZE;
+    const uint64_t offset = word_of(pool, PMO_ENGINE_LANES_AT);
+    return word_of(pool, PMO_ENGINE_DESCRIPTOR_CHECKSUM_AT) == descriptor_sum(pool) &&
+           word_of(pool, PMO_ENGINE_LANE_COUNT_AT) == PMO_ENGINE_USUAL_LANES &&
+           offset == PMO_POOL_HEADER &&
+           word_of(pool, PMO_ENGINE_HEAP_OFFSET_AT) >= offset + size;
+}
+
+void pmo_engine_close_new(PMEMobjpool *pop) {
+    /* Libpmemobj goes by the number in the file until it has closed it; a file may forbid to be
+     * opened again. A second mapping outlives the first. */
+    char *pool = mremap(pop, 0, PMO_POOL_HEADER, MREMAP_MAYMOVE);
+    pmemobj_close(pop);
+    if (pool == MAP_FAILED) {
+        return;
+    }
+    if (mprotect(pool, PMO_POOL_HEADER, PROT_READ | PROT_WRITE) == 0 &&
+        pmo_engine_lanes_used() <= PMO_ENGINE_LANES && has_usual_lanes(pool)) {
+        const uint64_t lanes = PMO_ENGINE_LANES;
+        memcpy(pool + PMO_ENGINE_LANE_COUNT_AT, &lanes, sizeof lanes);
+        const uint64_t sum = descriptor_sum(pool);
+        memcpy(pool + PMO_ENGINE_DESCRIPTOR_CHECKSUM_AT, &sum, sizeof sum);
+    }
+    munmap(pool, PMO_POOL_HEADER);
+}
+
+/* What libpmemobj makes of it; a number that is spelt in another way is none here. */
+static uint64_t lanes_set(const char *text) {
+    char *end = NULL;
+    const bool number = text != NULL && *text >= '1' && *text <= '9';
+    const long lanes = number ? strtol(text, &end, 10) : 0;
+    return number && *end == 0 && lanes < PMO_ENGINE_USUAL_LANES ? (uint64_t)lanes
+                                                                 : PMO_ENGINE_USUAL_LANES;
+}
+
+uint64_t pmo_engine_lanes_used(void) {
+    return lanes_set(secure_getenv(PMO_ENGINE_LANES_VARIABLE));
+}
+
+void pmo_engine_limit_lanes(void) {
+    if (lanes_set(getenv(PMO_ENGINE_LANES_VARIABLE)) > PMO_ENGINE_LANES) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", PMO_ENGINE_LANES);
+        setenv(PMO_ENGINE_LANES_VARIABLE, text, 1);
+    }
+}
+
+/* Early, for other threads may read the environment later on. */
+__attribute__((constructor)) static void limit_at_loading(void) {
+    pmo_engine_limit_lanes();
+}
+
+bool pmo_engine_has_lanes(PMEMobjpool *pop) {
+    return word_of((const char *)pop, PMO_ENGINE_LANE_COUNT_AT) >= pmo_engine_lanes_used();
 }
 
 void pmo_engine_prepare_memory(void) {

@@ -1,7 +1,8 @@
 /*
  * What libpmemobj keeps in a pool's file for itself: pool format 6, heap format 1, the same
- * since PMDK 1.5. Only read, but for one bit of a pool that is being made (engine.c). Facts
- * from PMDK's own headers (pool_hdr.h, obj.h, lane.h, ulog.h, heap_layout.h).
+ * since PMDK 1.5. Only read, but for one bit and the number of lanes of a pool that is being
+ * made (engine.c). Facts from PMDK's own headers (pool_hdr.h, obj.h, lane.h, ulog.h,
+ * heap_layout.h).
  */
 #ifndef PMO_ENGINE_H
 #define PMO_ENGINE_H
@@ -19,10 +20,19 @@
 #define PMO_ENGINE_LANES_AT 5120u       /* where the lanes' offset is */
 #define PMO_ENGINE_LANE_COUNT_AT 5128u  /* their number */
 #define PMO_ENGINE_HEAP_OFFSET_AT 5136u /* the heap's offset */
+#define PMO_ENGINE_DESCRIPTOR 2048u     /* bytes that its checksum is of, itself as zeros */
+#define PMO_ENGINE_DESCRIPTOR_CHECKSUM_AT 6136u
 
 /* A lane has three logs, each a header and room for entries. */
 #define PMO_ENGINE_LOGS 3u
 #define PMO_ENGINE_LANE_SIZE 3072u
+
+/* How many a new pool has, what ours are reduced to, and which variable of the environment
+ * tells libpmemobj how many to use. It reads that at each opening, takes 1024 if there is none,
+ * and does not look how many the pool has. */
+#define PMO_ENGINE_USUAL_LANES 1024u
+#define PMO_ENGINE_LANES 64u
+#define PMO_ENGINE_LANES_VARIABLE "PMEMOBJ_NLANES"
 
 typedef struct pmo_engine_log {
     uint64_t checksum;

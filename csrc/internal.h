@@ -344,6 +344,19 @@ int pmo_preflight(const char *path, const char *parts, pmo_failure_info *failure
  * of bad blocks at every opening; it is about persistent memory. A header of a form that is
  * not known is left alone. 0, or -1 with errno. */
 int pmo_engine_trust_disk(PMEMobjpool *pop);
+/* Close a pool that is being made, and leave it PMO_ENGINE_LANES lanes: each costs time and
+ * memory at every opening. A descriptor of a form that is not known is left alone. Nothing is
+ * written to the disk. */
+void pmo_engine_close_new(PMEMobjpool *pop);
+/* Before libpmemobj makes or opens a pool: have it use no more lanes than our pools have.
+ * Fewer, if the environment says so. Caller: holds the lock of openings. */
+void pmo_engine_limit_lanes(void);
+/* How many lanes libpmemobj uses: more than the limit in a program with more rights than who
+ * started it, where it does not look at the environment. */
+uint64_t pmo_engine_lanes_used(void);
+/* Does the pool, just opened and not used yet, have as many lanes as are used? If not, it must
+ * be closed: a thread would use memory that is no lane. */
+bool pmo_engine_has_lanes(PMEMobjpool *pop);
 /* Before opening a pool: have huge pages for what libpmemobj is about to allocate, instead of
  * thousands of page faults. Changes nothing but time; at most 12 MiB of the heap are kept. */
 void pmo_engine_prepare_memory(void);

@@ -1,15 +1,17 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "internal.h"
 
 uint32_t pmo_fork_generation = 1;
 
-/* How pools are mapped is a setting of the whole process. */
+/* How pools are mapped, and how many lanes are used, are settings of the whole process. */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
 static void count_fork(void) {
@@ -32,6 +34,16 @@ static void prepare_process(void) {
 static int note_failure(pmo_failure_info *failure, int error) {
     *failure = (pmo_failure_info){.error = error};
     snprintf(failure->text, sizeof failure->text, "%s", pmemobj_errormsg());
+    return PMO_ESYSTEM;
+}
+
+static int note_lanes(pmo_failure_info *failure) {
+    *failure = (pmo_failure_info){.error = ENOTSUP};
+    snprintf(failure->text, sizeof failure->text,
+             "libpmemobj uses %" PRIu64
+             " lanes here, more than the pool has; it reads " PMO_ENGINE_LANES_VARIABLE
+             " only in a program without set-user-ID or capabilities",
+             pmo_engine_lanes_used());
     return PMO_ESYSTEM;
 }
 
@@ -103,9 +115,12 @@ int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info 
     prepare_process();
     pmo_activate(NULL);
     pmo_quiet(true);
+    pthread_mutex_lock(&opening);
+    pmo_engine_limit_lanes();
     PMEMobjpool *pop = pmemobj_create(path, PMO_LAYOUT_NAME, size, mode);
+    int error = errno;
+    pthread_mutex_unlock(&opening);
     if (pop == NULL) {
-        int error = errno;
         pmo_quiet(false);
         return note_failure(failure, error);
     }
@@ -118,7 +133,7 @@ int pmo_create(const char *path, uint64_t size, uint32_t mode, pmo_failure_info 
     }
     *failure = pool.failure;
     release_volatile(&pool);
-    pmemobj_close(pop);
+    pmo_engine_close_new(pop);
     pmo_quiet(false);
     if (status != PMO_OK && size != 0) {
         unlink(path);
@@ -219,6 +234,7 @@ static PMEMobjpool *map_pool(const char *path, uint32_t policy) {
     PMEMobjpool *pop = NULL;
     pmo_engine_prepare_memory();
     pthread_mutex_lock(&opening);
+    pmo_engine_limit_lanes();
     if (pmemobj_ctl_set(NULL, "copy_on_write.at_open", &private) == 0 || !private) {
         pop = pmemobj_open(path, PMO_LAYOUT_NAME);
     }
@@ -241,6 +257,10 @@ static int open_pool(const char *path, const char *parts, uint32_t policy, const
     pmo_quiet(false);
     if (pop == NULL) {
         return note_failure(failure, errno);
+    }
+    if (!pmo_engine_has_lanes(pop)) {
+        pmemobj_close(pop);
+        return note_lanes(failure);
     }
     pmo_pool *pool = calloc(1, sizeof *pool);
     int status = PMO_ENOMEM;
